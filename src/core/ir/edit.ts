@@ -1,13 +1,14 @@
 // The edits passes make. Everything else treats a graph as read-only.
 
-import type { Graph, Node } from "./model.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Attribute, Graph, Node } from "./model.ts";
 import { indexGraph, topologicalOrder, valuesReadBy } from "./walk.ts";
 
 export function makeNode(
   opType: string,
   inputs: readonly string[],
   outputs: readonly string[],
-  attributes: Iterable<readonly [string, import("./model.ts").Attribute]> = [],
+  attributes: Iterable<readonly [string, Attribute]> = [],
   options: { domain?: string; name?: string } = {},
 ): Node {
   return {
@@ -20,6 +21,14 @@ export function makeNode(
   };
 }
 
+/** The graphs a node carries: branches and loop bodies. */
+export function subgraphsOf(node: Node): readonly Graph[] {
+  return [...node.attributes.values()].flatMap((attribute) => {
+    if (attribute.type === "GRAPH") return [attribute.value];
+    return attribute.type === "GRAPHS" ? attribute.value : [];
+  });
+}
+
 /** Every name in use in the graph, those of subgraphs included. */
 export function namesIn(graph: Graph): Set<string> {
   const names = new Set<string>();
@@ -28,10 +37,7 @@ export function namesIn(graph: Graph): Set<string> {
     for (const name of part.initializers.keys()) names.add(name);
     for (const node of part.nodes) {
       for (const name of [...node.inputs, ...node.outputs]) names.add(name);
-      for (const attribute of node.attributes.values()) {
-        if (attribute.type === "GRAPH") visit(attribute.value);
-        if (attribute.type === "GRAPHS") attribute.value.forEach(visit);
-      }
+      subgraphsOf(node).forEach(visit);
     }
   };
   visit(graph);
@@ -46,15 +52,71 @@ export function freshName(taken: Set<string>, wanted: string): string {
   return name;
 }
 
-/** Makes every reader of `from` (nodes, their subgraphs) read `to`. Graph outputs keep their names: see `renameOutput`. */
+/** Makes every reader of `from` (nodes, their subgraphs) read `to`. Outputs of the graph itself keep their names: see `bypassNode`. */
 export function replaceUses(graph: Graph, from: string, to: string): void {
   for (const node of graph.nodes) {
     node.inputs = node.inputs.map((name) => (name === from ? to : name));
-    for (const attribute of node.attributes.values()) {
-      if (attribute.type === "GRAPH") replaceUses(attribute.value, from, to);
-      if (attribute.type === "GRAPHS") for (const part of attribute.value) replaceUses(part, from, to);
+    for (const part of subgraphsOf(node)) {
+      part.outputs = part.outputs.map((info) => (info.name === from ? { ...info, name: to } : info));
+      replaceUses(part, from, to);
     }
   }
+}
+
+/** Adds a constant under `wanted` or, when that is taken, a name close to it; answers the name. */
+export function addInitializer(graph: Graph, wanted: string, tensor: Tensor): string {
+  const name = freshName(namesIn(graph), wanted);
+  graph.initializers.set(name, tensor);
+  return name;
+}
+
+/** Drops a constant that nothing reads. */
+export function dropUnreadInitializer(graph: Graph, name: string): void {
+  const { consumers, outputs } = indexGraph(graph);
+  if (consumers.has(name) || outputs.has(name)) return;
+  if (graph.overridable.some((info) => info.name === name)) return;
+  graph.initializers.delete(name);
+}
+
+export function removeNode(graph: Graph, node: Node): void {
+  graph.nodes = graph.nodes.filter((other) => other !== node);
+}
+
+/** Puts `replacements` where `node` was. */
+export function replaceNode(graph: Graph, node: Node, ...replacements: Node[]): void {
+  graph.nodes = graph.nodes.flatMap((other) => (other === node ? replacements : [other]));
+}
+
+/** Lets `node` do the work of `reader`, the only reader of its output: the changed node stands in the reader's place, where all inputs of both exist, and makes the reader's output. */
+export function absorbReader(graph: Graph, node: Node, reader: Node, changes: Partial<Node> = {}): Node {
+  const merged: Node = { ...node, ...changes, outputs: [...reader.outputs] };
+  for (const name of node.outputs) graph.valueInfo.delete(name);
+  removeNode(graph, node);
+  replaceNode(graph, reader, merged);
+  return merged;
+}
+
+/**
+ * Takes out `node`, whose first output equals the value `same`: readers of the output read `same`. An output of the graph keeps its
+ * name, so there the maker of `same` makes it instead. Answers false, and changes nothing, where that cannot be: `same` is an
+ * input, a constant or itself an output.
+ */
+export function bypassNode(graph: Graph, node: Node, same: string): boolean {
+  const output = node.outputs[0]!;
+  const { producer, outputs } = indexGraph(graph);
+  if (!outputs.has(output)) {
+    removeNode(graph, node);
+    replaceUses(graph, output, same);
+    graph.valueInfo.delete(output);
+    return true;
+  }
+  const maker = producer.get(same);
+  if (maker === undefined || outputs.has(same)) return false;
+  removeNode(graph, node);
+  maker.outputs = maker.outputs.map((name) => (name === same ? output : name));
+  replaceUses(graph, same, output);
+  graph.valueInfo.delete(same);
+  return true;
 }
 
 /** Drops nodes and initialisers that no graph output depends on. Answers how many nodes went. */
