@@ -1,0 +1,35 @@
+// The list of commands. Their files are loaded when they are asked for.
+
+import type { Command } from "./command.ts";
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  convert: {
+    summary: "turn a PyTorch export into an optimised model, and verify it",
+    load: async () => (await import("./commands/convert.ts")).convertCommand,
+  },
+  run: {
+    summary: "run one inference on .npy files",
+    load: async () => (await import("./commands/run.ts")).runCommand,
+  },
+  eval: {
+    summary: "measure top-1, top-5 and images per second on a data set",
+    load: async () => (await import("./commands/eval.ts")).evalCommand,
+  },
+  inspect: {
+    summary: "list ops, parameters, additions, multiplications and adder layers",
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+  },
+  doctor: {
+    summary: "tell what this machine offers, and how to mend a model or a PyTorch error",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
+  data: {
+    summary: "list or fetch data sets",
+    load: async () => (await import("./commands/data.ts")).dataCommand,
+  },
+};

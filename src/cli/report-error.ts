@@ -1,0 +1,53 @@
+// How a failure is told: one line for a known error, the stack for one that is ours to mend.
+
+import { inspect } from "node:util";
+import { AdderNetError, exitCodes } from "../core/errors.ts";
+import type { Streams } from "./context.ts";
+
+/** Messages of libraries may hold line breaks and control characters; the user gets one line. */
+function oneLine(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+  return message.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
+}
+
+const systemCodes: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is not a folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the file system is read-only",
+};
+
+/** Failures of the file system are a bad path or disk, not a fault of ours. */
+export function asKnownError(error: unknown): AdderNetError | undefined {
+  if (error instanceof AdderNetError) return error;
+  const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
+  const problem = typeof code === "string" ? systemCodes[code] : undefined;
+  if (problem === undefined) return undefined;
+  return new AdderNetError("ADN_FILE", problem, typeof path === "string" ? { where: path } : {});
+}
+
+function bold(text: string, { stderr, env }: Streams): string {
+  return stderr.isTTY && !env.NO_COLOR ? `\u001b[1;31m${text}\u001b[0m` : text;
+}
+
+/** Writes the failure to stderr and answers the exit code. */
+export function reportError(error: unknown, streams: Streams, { json }: { json: boolean }): number {
+  const known = asKnownError(error);
+  const exitCode = known ? exitCodes[known.code] : 1;
+  if (json) {
+    const { code, message, details } = known ?? {
+      code: "ADN_INTERNAL",
+      message: error instanceof Error ? error.message : String(error),
+      details: { stack: inspect(error) },
+    };
+    streams.stderr.write(`${JSON.stringify({ error: { code, message, exitCode, ...details } })}\n`);
+  } else if (known) {
+    streams.stderr.write(`${bold("error", streams)} ${known.code}: ${oneLine(known.message)}\n`);
+  } else {
+    const request = "this is a fault of addernet, please report it with the lines below and what you ran";
+    streams.stderr.write(`${bold("error", streams)}: ${request}\n${inspect(error)}\n`);
+  }
+  return exitCode;
+}

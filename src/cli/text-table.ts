@@ -1,0 +1,19 @@
+// Rows of text in aligned columns.
+
+/** Numbers (columns whose cells below the head all start with a digit) are aligned to the right. */
+export function textTable(rows: readonly (readonly string[])[], { head = false } = {}): string {
+  const body = head ? rows.slice(1) : rows;
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  const columns = Array.from({ length: count }, (_, column) => ({
+    width: Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+    isNumeric: body.length > 0 && body.every((row) => /^$|^-?[\d.,]+%?$/.test(row[column] ?? "")),
+  }));
+  const line = (row: readonly string[]): string =>
+    columns
+      .map(({ width, isNumeric }, column) => (row[column] ?? "")[isNumeric ? "padStart" : "padEnd"](width))
+      .join("  ")
+      .trimEnd();
+  const lines = rows.map(line);
+  if (head) lines.splice(1, 0, columns.map(({ width }) => "-".repeat(width)).join("  "));
+  return lines.join("\n");
+}
