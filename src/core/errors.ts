@@ -46,6 +46,8 @@ function sentence(problem: string, { where, expected, found, fix }: ErrorDetails
 /** A failure with a stable code. The message reads "where: problem (expected …, found …); what to do". */
 export class AdderNetError extends Error {
   readonly code: ErrorCode;
+  /** The message without its details. */
+  readonly problem: string;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, problem: string, details: ErrorDetails & { cause?: unknown } = {}) {
@@ -53,6 +55,7 @@ export class AdderNetError extends Error {
     super(sentence(problem, rest), cause === undefined ? undefined : { cause });
     this.name = "AdderNetError";
     this.code = code;
+    this.problem = problem;
     this.details = rest;
   }
 }
