@@ -85,7 +85,8 @@ export function topologicalOrder(nodes: readonly Node[]): Node[] {
     }
   }
   if (order.length < nodes.length) {
-    const stuck = nodes.find((node) => !order.includes(node))!;
+    const done = new Set(order);
+    const stuck = nodes.find((node) => !done.has(node))!;
     throw new AdderNetError("ADN_ONNX_MODEL", "the graph has a cycle", {
       where: nodeLabel(stuck),
       fix: "export the model again",

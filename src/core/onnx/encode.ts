@@ -248,10 +248,18 @@ function tensorBytes(value: unknown): number {
   return Object.values(value).reduce<number>((sum, part) => sum + tensorBytes(part), 8);
 }
 
+function writeWire(proto: ModelProto, sizeHint: number): Uint8Array {
+  try {
+    return encodeModelProto(proto, sizeHint);
+  } catch (cause) {
+    throw new AdderNetError("ADN_LIMIT", "the model is nested too deeply for an ONNX file", { cause });
+  }
+}
+
 function writeProto(proto: ModelProto): Uint8Array {
   const estimate = tensorBytes(proto);
   if (estimate > largestFile + 2 ** 20) throw tooLarge(estimate);
-  const bytes = encodeModelProto(proto, Math.min(estimate, largestFile));
+  const bytes = writeWire(proto, Math.min(estimate, largestFile));
   if (bytes.length > largestFile) throw tooLarge(bytes.length);
   return bytes;
 }

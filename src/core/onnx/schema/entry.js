@@ -56,5 +56,5 @@ export function decodeModelProto(bytes) {
 export function encodeModelProto(message, sizeHint) {
   const writer = new Writer();
   writer._reserve(sizeHint);
-  return onnx.ModelProto.encode(message, writer).finish(true);
+  return onnx.ModelProto.encode(message, writer).finish();
 }
