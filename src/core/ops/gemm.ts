@@ -3,8 +3,9 @@
 import { AdderNetError } from "../errors.ts";
 import { getFloat, getInt } from "../ir/attributes.ts";
 import type { Dim, Node } from "../ir/model.ts";
-import { broadcastDims, elementCount, stridesOf, type Tensor } from "../tensor.ts";
+import { broadcastDims, elementCount, type Tensor } from "../tensor.ts";
 import type { Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
+import { factOf } from "./facts.ts";
 import {
   numbersOf,
   numericTypes,
@@ -14,6 +15,7 @@ import {
   shapeOfRank,
   tensorFrom,
 } from "./operands.ts";
+import { broadcastSteps, forEachRow } from "./strided.ts";
 
 /** A matrix inside an array: element (row, column) is at start + row·rowStep + column·columnStep. */
 interface MatrixView {
@@ -72,9 +74,7 @@ function scaledBias(c: Tensor | undefined, beta: number, m: number, n: number, w
   const y = new Float64Array(m * n);
   if (c === undefined) return y;
   const data = numbersOf(c, "C", numericTypes, where);
-  const dims = [...new Array<number>(2 - c.dims.length).fill(1), ...c.dims];
-  const rowStep = dims[0] === 1 ? 0 : dims[1]!;
-  const columnStep = dims[1] === 1 ? 0 : 1;
+  const [rowStep, columnStep] = broadcastSteps(c.dims, [m, n]) as [number, number];
   for (let row = 0; row < m; row++) {
     for (let column = 0; column < n; column++) {
       y[row * n + column] = beta * data[row * rowStep + column * columnStep]!;
@@ -86,7 +86,7 @@ function scaledBias(c: Tensor | undefined, beta: number, m: number, n: number, w
 function referenceGemm(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
   const { where } = context;
   const [a, b] = [requireTensor(inputs, 0, "A", where), requireTensor(inputs, 1, "B", where)];
-  const facts = [a, b, inputs[2]].map((tensor) => tensor && { elemType: tensor.type, shape: tensor.dims });
+  const facts = [a, b, inputs[2]].map((tensor) => tensor && factOf(tensor));
   const [m, n] = inferGemm(node, facts, context)[0]!.shape as [number, number];
   const view = (tensor: Tensor, name: string, flag: number): MatrixView => {
     const columns = tensor.dims[1]!;
@@ -154,17 +154,20 @@ function inferMatMul(
   return [{ elemType: a.elemType, shape: matMulShape(left, right, where) }];
 }
 
-/** Start of each matrix of a stack broadcast to the batch axes `batch`. */
-function matrixStarts(dims: readonly number[], batch: readonly number[]): Int32Array {
-  const own = [...new Array<number>(batch.length + 2 - dims.length).fill(1), ...dims];
-  const steps = stridesOf(own);
-  const batchSteps = stridesOf(batch);
-  return Int32Array.from({ length: elementCount(batch) }, (_, index) =>
-    batch.reduce((start, length, axis) => {
-      const at = Math.floor(index / batchSteps[axis]!) % length;
-      return start + (own[axis] === 1 ? 0 : at * steps[axis]!);
-    }, 0),
-  );
+/** Where each product of a batch starts in A and in B, both broadcast to the batch axes `batch`. */
+function matrixStarts(
+  left: readonly number[],
+  right: readonly number[],
+  batch: readonly number[],
+): number[][] {
+  const steps = [left, right].map((dims) => {
+    const matrix = dims.at(-2)! * dims.at(-1)!;
+    return broadcastSteps(dims.slice(0, -2), batch).map((step) => step * matrix);
+  });
+  const walk = { dims: [...batch, 1], steps: steps.map((own) => [...own, 0]) };
+  const starts: number[][] = [];
+  forEachRow(walk, (offsets) => starts.push([...offsets]));
+  return starts;
 }
 
 function referenceMatMul(_node: Node, inputs: Inputs, { where }: OpContext): Tensor[] {
@@ -175,16 +178,14 @@ function referenceMatMul(_node: Node, inputs: Inputs, { where }: OpContext): Ten
   const right = b.dims.length === 1 ? [...b.dims, 1] : b.dims;
   const [m, k, n] = [left.at(-2)!, left.at(-1)!, right.at(-1)!];
   const batch = matMulShape([...left.slice(0, -2), 1, 1], [...right.slice(0, -2), 1, 1], where).slice(0, -2);
-  const leftStarts = matrixStarts(left, batch as number[]);
-  const rightStarts = matrixStarts(right, batch as number[]);
   const leftData = numbersOf(a, "A", numericTypes, where);
   const rightData = numbersOf(b, "B", numericTypes, where);
   const y = new Float64Array(elementCount(dims));
-  leftStarts.forEach((start, index) => {
+  matrixStarts(left, right, batch as number[]).forEach(([leftStart, rightStart], index) => {
     addProduct(
       y.subarray(index * m * n, (index + 1) * m * n),
-      { data: leftData, start, rowStep: k, columnStep: 1 },
-      { data: rightData, start: rightStarts[index]!, rowStep: n, columnStep: 1 },
+      { data: leftData, start: leftStart!, rowStep: k, columnStep: 1 },
+      { data: rightData, start: rightStart!, rowStep: n, columnStep: 1 },
       m,
       n,
       k,

@@ -5,6 +5,7 @@ import { getFloat, getInt } from "../ir/attributes.ts";
 import type { Dim, Node } from "../ir/model.ts";
 import { broadcastDims, elementCount, stridesOf, type Tensor } from "../tensor.ts";
 import type { Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
+import { factOf } from "./facts.ts";
 import {
   axisFromFront,
   computedFloats,
@@ -15,11 +16,12 @@ import {
   shapeOfRank,
   tensorFrom,
 } from "./operands.ts";
+import { broadcastSteps, forEachRow, makeWalk } from "./strided.ts";
 
 const anyRank = Number.POSITIVE_INFINITY;
 
 function factsOf(inputs: Inputs): (ValueFact | undefined)[] {
-  return inputs.map((tensor) => tensor && { elemType: tensor.type, shape: tensor.dims });
+  return inputs.map((tensor) => tensor && factOf(tensor));
 }
 
 /** Throws ADN_SHAPE unless each of `names`, the inputs after X, is a vector with one element per channel. */
@@ -176,23 +178,22 @@ function inferLayerNormalization(
   return [{ elemType: x.elemType, shape }, moments, moments];
 }
 
-/** Elements of a tensor broadcast to the axes `dims`, as an index for every position. */
+/** Element for element of X, which element of an operand that broadcasts to it. */
 function broadcastIndex(tensor: Tensor, name: string, dims: readonly number[], where: string): Int32Array {
   if (broadcastDims(tensor.dims, dims)?.join() !== dims.join()) {
-    throw new AdderNetError("ADN_SHAPE", `${name} does not broadcast to the normalised axes`, {
+    throw new AdderNetError("ADN_SHAPE", `${name} does not broadcast to X`, {
       where,
       expected: dims.join("x"),
       found: tensor.dims.join("x"),
     });
   }
-  const own = [...new Array<number>(dims.length - tensor.dims.length).fill(1), ...tensor.dims];
-  const [ownSteps, steps] = [stridesOf(own), stridesOf(dims)];
-  return Int32Array.from({ length: elementCount(dims) }, (_, index) =>
-    dims.reduce((at, length, axis) => {
-      const position = Math.floor(index / steps[axis]!) % length;
-      return at + (own[axis] === 1 ? 0 : position * ownSteps[axis]!);
-    }, 0),
-  );
+  const walk = makeWalk(dims, [stridesOf(dims), broadcastSteps(tensor.dims, dims)]);
+  const index = new Int32Array(elementCount(dims));
+  const step = walk.steps[1]!.at(-1)!;
+  forEachRow(walk, ([row, start]) => {
+    for (let i = 0; i < walk.dims.at(-1)!; i++) index[row! + i] = start! + i * step;
+  });
+  return index;
 }
 
 function referenceLayerNormalization(node: Node, inputs: Inputs, context: OpContext): Tensor[] {

@@ -4,7 +4,9 @@ import { getInt, getInts } from "../ir/attributes.ts";
 import type { Dim, Node } from "../ir/model.ts";
 import { elementCount, stridesOf, type Tensor, toNumbers } from "../tensor.ts";
 import type { Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
+import { hasInput, integersOf } from "./facts.ts";
 import { axisFromFront, numbersOf, numericTypes, requireTensor, tensorFrom } from "./operands.ts";
+import { broadcastSteps, forEachRow, makeWalk } from "./strided.ts";
 
 /** How a reduction folds: every element combined into `initial`, and what becomes of the total of `count` elements. */
 interface Fold {
@@ -69,12 +71,6 @@ function reducedShape(shape: readonly Dim[], axes: readonly number[], keep: bool
   });
 }
 
-function axesFact(fact: ValueFact | undefined): readonly number[] | "unknown" {
-  if (fact?.constant !== undefined) return toNumbers(fact.constant);
-  const elements = fact?.elements;
-  return elements?.every((element) => typeof element === "number") ? (elements as number[]) : "unknown";
-}
-
 function inferReduce(
   node: Node,
   inputs: readonly (ValueFact | undefined)[],
@@ -84,38 +80,10 @@ function inferReduce(
   if (x === undefined) return [undefined];
   const { elemType, shape } = x;
   if (shape === undefined) return [{ elemType }];
-  const isGiven = (node.inputs[1] ?? "") !== "";
-  const axes = axesOf(node, isGiven ? axesFact(inputs[1]) : undefined, shape.length, context);
+  const given = hasInput(node, 1) ? (integersOf(inputs[1]) ?? "unknown") : undefined;
+  const axes = axesOf(node, given, shape.length, context);
   if (axes !== "unknown") return [{ elemType, shape: reducedShape(shape, axes, keepsDims(node)) }];
   return [keepsDims(node) ? { elemType, shape: shape.map(() => null) } : { elemType }];
-}
-
-/**
- * Calls `visit` for every row of `length` neighbouring elements that fold alike, with the first element read and the first
- * element folded into; `isReduced` says whether a whole row folds into one element.
- */
-function walkRows(
-  dims: readonly number[],
-  axes: readonly number[],
-  visit: (read: number, into: number, length: number, isReduced: boolean) => void,
-): void {
-  const isReduced = axes.includes(dims.length - 1);
-  let lead = dims.length;
-  while (lead > 0 && axes.includes(lead - 1) === isReduced) lead--;
-  const length = elementCount(dims.slice(lead));
-  const steps = stridesOf(reducedShape(dims, axes, true) as number[]);
-  const at = new Array<number>(lead).fill(0);
-  let into = 0;
-  for (let read = 0; read < elementCount(dims); read += length) {
-    visit(read, into, length, isReduced);
-    for (let axis = lead - 1; axis >= 0; axis--) {
-      const step = axes.includes(axis) ? 0 : steps[axis]!;
-      into += step;
-      if (++at[axis]! < dims[axis]!) break;
-      into -= step * dims[axis]!;
-      at[axis] = 0;
-    }
-  }
 }
 
 function foldOver(
@@ -124,16 +92,15 @@ function foldOver(
   axes: readonly number[],
   { initial, combine, finish }: Fold,
 ): Float64Array {
-  const totals = new Float64Array(elementCount(reducedShape(dims, axes, true) as number[])).fill(initial);
-  walkRows(dims, axes, (read, into, length, isReduced) => {
-    if (isReduced) {
-      let total = totals[into]!;
-      for (let index = read; index < read + length; index++) total = combine(total, x[index]!);
-      totals[into] = total;
-    } else {
-      for (let index = 0; index < length; index++) {
-        totals[into + index] = combine(totals[into + index]!, x[read + index]!);
-      }
+  const kept = reducedShape(dims, axes, true) as number[];
+  const totals = new Float64Array(elementCount(kept)).fill(initial);
+  const walk = makeWalk(dims, [stridesOf(dims), broadcastSteps(kept, dims)]);
+  const length = walk.dims.at(-1)!;
+  const [step, intoStep] = walk.steps.map((steps) => steps.at(-1)!) as [number, number];
+  forEachRow(walk, ([row, into]) => {
+    let target = into!;
+    for (let i = 0, read = row!; i < length; i++, read += step, target += intoStep) {
+      totals[target] = combine(totals[target]!, x[read]!);
     }
   });
   const count = axes.reduce((product, axis) => product * dims[axis]!, 1);
