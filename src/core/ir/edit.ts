@@ -70,12 +70,17 @@ export function addInitializer(graph: Graph, wanted: string, tensor: Tensor): st
   return name;
 }
 
-/** Drops a constant that nothing reads. */
-export function dropUnreadInitializer(graph: Graph, name: string): void {
+/** Gives `reader` the constant `tensor` in place of its input `old`: under the old name when nothing else reads that, else under a free name close to it. Answers the name; the caller puts it among the inputs. */
+export function replaceInitializer(graph: Graph, reader: Node, old: string, tensor: Tensor): string {
   const { consumers, outputs } = indexGraph(graph);
-  if (consumers.has(name) || outputs.has(name)) return;
-  if (graph.overridable.some((info) => info.name === name)) return;
-  graph.initializers.delete(name);
+  const isOwn =
+    consumers.get(old)?.every((node) => node === reader) === true &&
+    reader.inputs.filter((name) => name === old).length === 1 &&
+    !outputs.has(old) &&
+    !graph.overridable.some(({ name }) => name === old);
+  if (!isOwn) return addInitializer(graph, old, tensor);
+  graph.initializers.set(old, tensor);
+  return old;
 }
 
 export function removeNode(graph: Graph, node: Node): void {
