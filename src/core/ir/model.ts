@@ -11,6 +11,10 @@ export interface TensorType {
   readonly elemType: DataType;
   /** Absent when the rank is unknown. */
   readonly shape?: readonly Dim[];
+  /** What the values stand for, in ONNX's words. */
+  readonly denotation?: string;
+  /** The same for each axis, "" where nothing is said. */
+  readonly dimDenotations?: readonly string[];
 }
 
 /** Sequence, map, optional and sparse types: carried through unread. */
@@ -27,7 +31,19 @@ export interface ValueInfo {
   readonly metadata?: ReadonlyMap<string, string>;
 }
 
-export type Attribute = { readonly docString?: string } & (
+/** What a file says about a tensor besides its value. */
+export interface TensorNotes {
+  /** Of tensors in attributes. */
+  readonly name?: string;
+  readonly docString?: string;
+  readonly metadata?: ReadonlyMap<string, string>;
+}
+
+export type Attribute = {
+  readonly docString?: string;
+  /** Of TENSOR and TENSORS, one for each tensor. */
+  readonly tensorNotes?: readonly TensorNotes[];
+} & (
   | { readonly type: "FLOAT"; readonly value: number }
   | { readonly type: "INT"; readonly value: bigint }
   | { readonly type: "STRING"; readonly value: Uint8Array }
@@ -78,8 +94,8 @@ export interface Graph {
   valueInfo: Map<string, ValueInfo>;
   docString?: string;
   metadata?: Map<string, string>;
-  /** doc_string of initialisers, by name. */
-  initializerDocs?: Map<string, string>;
+  /** By initialiser. */
+  initializerNotes?: Map<string, TensorNotes>;
   /** Fields carried through unread. */
   sparseInitializers?: unknown[];
   quantizationAnnotations?: unknown[];

@@ -11,6 +11,7 @@ import type {
   Model,
   Node,
   OpaqueType,
+  TensorNotes,
   TensorType,
   ValueInfo,
 } from "../ir/model.ts";
@@ -18,6 +19,7 @@ import { verifyModel } from "../ir/verify.ts";
 import { topologicalOrder } from "../ir/walk.ts";
 import type { Tensor } from "../tensor.ts";
 import { attributeTypeOf } from "./attribute-types.ts";
+import { decodeEntries } from "./entries.ts";
 import {
   checkLocation,
   type ExternalReader,
@@ -33,14 +35,13 @@ import {
   type ModelProto,
   type NodeProto,
   type OperatorSetIdProto,
-  type StringStringEntryProto,
   type TensorProto,
   type TensorShapeProtoDimension,
   type TypeProto,
   type ValueInfoProto,
 } from "./generated/onnx-proto.js";
 import { recognizeFile } from "./recognize.ts";
-import { decodeTensor } from "./tensor-proto.ts";
+import { decodeNotes, decodeTensor } from "./tensor-proto.ts";
 
 export interface DecodeOptions {
   /** Bytes of a file in the model's folder, for weights kept outside the model. */
@@ -70,10 +71,6 @@ function unlessEmpty<K extends string, T extends Collection>(
 const normalDomain = (domain: string | null | undefined): string =>
   domain === "ai.onnx" ? "" : (domain ?? "");
 
-function decodeEntries(entries: readonly StringStringEntryProto[] | undefined): Map<string, string> {
-  return new Map((entries ?? []).map(({ key, value }) => [key ?? "", value ?? ""]));
-}
-
 function decodeOpsets(
   imports: readonly OperatorSetIdProto[] | undefined,
   place: string,
@@ -102,15 +99,24 @@ function decodeDim({ dimValue, dimParam }: TensorShapeProtoDimension, place: str
   throw bad(place, "a dim is too large", { found: `${dimValue}` }, "ADN_LIMIT");
 }
 
+/** Types other than tensors are carried as they are; a type that says nothing is none. */
 function decodeType(proto: TypeProto, place: string): TensorType | OpaqueType | undefined {
-  if (!proto.tensorType) return { kind: "opaque", proto };
-  const { elemType, shape } = proto.tensorType;
-  if (!elemType) return undefined;
-  const type = dataTypeOfOnnx(elemType);
-  if (type === undefined)
-    throw bad(place, "unknown element type", { expected: "1 to 26", found: `${elemType}` });
-  if (!shape) return { kind: "tensor", elemType: type };
-  return { kind: "tensor", elemType: type, shape: (shape.dim ?? []).map((dim) => decodeDim(dim, place)) };
+  if (Object.keys(proto).length === 0) return undefined;
+  const { tensorType, denotation } = proto;
+  if (!tensorType?.elemType) return { kind: "opaque", proto };
+  const elemType = dataTypeOfOnnx(tensorType.elemType);
+  if (elemType === undefined) {
+    throw bad(place, "unknown element type", { expected: "1 to 26", found: `${tensorType.elemType}` });
+  }
+  const dims = tensorType.shape ? (tensorType.shape.dim ?? []) : undefined;
+  const denotations = dims?.map((dim) => dim.denotation ?? "") ?? [];
+  return {
+    kind: "tensor",
+    elemType,
+    ...(dims && { shape: dims.map((dim) => decodeDim(dim, place)) }),
+    ...unlessEmpty("denotation", denotation),
+    ...(denotations.some(Boolean) && { dimDenotations: denotations }),
+  };
 }
 
 function decodeValueInfo(proto: ValueInfoProto): ValueInfo {
@@ -137,12 +143,21 @@ function required<T>(value: T | null | undefined, place: string): T {
 
 const decodeOpaque: Decoded<Attribute> = (proto) => ({ type: "OPAQUE", proto });
 
+function notesOf(tensors: readonly TensorProto[]): { readonly tensorNotes?: readonly TensorNotes[] } {
+  const notes = tensors.map((tensor) => decodeNotes(tensor, true));
+  return notes.some(Boolean) ? { tensorNotes: notes.map((note) => note ?? {}) } : {};
+}
+
 /** An absent number or string is 0 or "": writers of proto3 leave those out. */
 const attributeDecoders: { readonly [type: string]: Decoded<Attribute> } = {
   FLOAT: ({ f }) => ({ type: "FLOAT", value: f ?? 0 }),
   INT: ({ i }) => ({ type: "INT", value: i ?? 0n }),
   STRING: ({ s }) => ({ type: "STRING", value: new Uint8Array(s ?? []) }),
-  TENSOR: ({ t }, place, read) => ({ type: "TENSOR", value: decodeTensor(required(t, place), place, read) }),
+  TENSOR: ({ t }, place, read) => ({
+    type: "TENSOR",
+    value: decodeTensor(required(t, place), place, read),
+    ...notesOf(t ? [t] : []),
+  }),
   GRAPH: ({ g }, place, read) => ({ type: "GRAPH", value: decodeGraph(required(g, place), place, read) }),
   FLOATS: ({ floats }) => ({ type: "FLOATS", value: [...(floats ?? [])] }),
   INTS: ({ ints }) => ({ type: "INTS", value: [...(ints ?? [])] }),
@@ -153,6 +168,7 @@ const attributeDecoders: { readonly [type: string]: Decoded<Attribute> } = {
   TENSORS: ({ tensors }, place, read) => ({
     type: "TENSORS",
     value: (tensors ?? []).map((tensor) => decodeTensor(tensor, place, read)),
+    ...notesOf(tensors ?? []),
   }),
   GRAPHS: ({ graphs }, place, read) => ({
     type: "GRAPHS",
@@ -222,7 +238,10 @@ function decodeGraph(proto: GraphProto, place: string, readExternal: ExternalRea
   const inputs = decodeValueInfos(proto.input);
   const duplicate = firstRepeated(inputs.map(({ name }) => name));
   if (duplicate !== undefined) throw bad(place, `the input "${duplicate}" is listed twice`);
-  const docs = (proto.initializer ?? []).filter(({ docString }) => docString);
+  const notes = (proto.initializer ?? []).flatMap((tensor) => {
+    const note = decodeNotes(tensor, false);
+    return note ? [[tensor.name ?? "", note] as const] : [];
+  });
   return {
     name: proto.name ?? "",
     inputs: inputs.filter(({ name }) => !initializers.has(name)),
@@ -233,10 +252,7 @@ function decodeGraph(proto: GraphProto, place: string, readExternal: ExternalRea
     valueInfo: new Map(decodeValueInfos(proto.valueInfo).map((value) => [value.name, value])),
     ...unlessEmpty("docString", proto.docString),
     ...unlessEmpty("metadata", decodeEntries(proto.metadataProps)),
-    ...unlessEmpty(
-      "initializerDocs",
-      new Map(docs.map(({ name, docString }) => [name ?? "", docString ?? ""])),
-    ),
+    ...unlessEmpty("initializerNotes", new Map(notes)),
     ...unlessEmpty("sparseInitializers", [...(proto.sparseInitializer ?? [])]),
     ...unlessEmpty("quantizationAnnotations", [...(proto.quantizationAnnotation ?? [])]),
   };
@@ -340,7 +356,10 @@ function checkIrVersion(version: bigint): number {
   throw new AdderNetError("ADN_ONNX_MODEL", "this IR version of ONNX is not supported", {
     expected: `${oldestIrVersion} to ${newestIrVersion}`,
     found: `${version}`,
-    fix: version > newestIrVersion ? "export for an older opset" : "export the model again",
+    fix:
+      version > newestIrVersion
+        ? "write it with an older ir_version (in Python: model.ir_version = 10; onnx.save)"
+        : "export the model again",
   });
 }
 

@@ -1,6 +1,6 @@
 // Model -> ONNX bytes, the counterpart of decode.ts.
 
-import { type DataType, dataTypes } from "../dtype.ts";
+import { dataTypes } from "../dtype.ts";
 import { AdderNetError } from "../errors.ts";
 import type {
   Attribute,
@@ -10,6 +10,7 @@ import type {
   Model,
   Node,
   OpaqueType,
+  TensorNotes,
   TensorType,
   ValueInfo,
 } from "../ir/model.ts";
@@ -17,6 +18,7 @@ import { verifyModel } from "../ir/verify.ts";
 import { topologicalOrder } from "../ir/walk.ts";
 import type { Tensor } from "../tensor.ts";
 import { attributeTypeNumbers } from "./attribute-types.ts";
+import { encodeEntries } from "./entries.ts";
 import { checkLocation } from "./external-data.ts";
 import {
   type AttributeProto,
@@ -26,14 +28,13 @@ import {
   type ModelProto,
   type NodeProto,
   type OperatorSetIdProto,
-  type StringStringEntryProto,
   type TensorProto,
   type TensorShapeProtoDimension,
   type TypeProto,
   type ValueInfoProto,
 } from "./generated/onnx-proto.js";
 import { requiredIrVersion } from "./ir-version.ts";
-import { encodeExternalTensor, encodeTensor, rawBytes, storedByteLength } from "./tensor-proto.ts";
+import { encodeTensor, moveOutside } from "./tensor-proto.ts";
 
 export interface EncodeOptions {
   /** Puts initialisers of at least `thresholdBytes` (1024 unless told) into a file named `location` beside the model. */
@@ -48,25 +49,28 @@ export interface EncodedModel {
 
 const largestFile = 2 ** 31 - 1;
 
-type EncodeInitializer = (tensor: Tensor, name: string, docString: string | undefined) => TensorProto;
-
-function encodeEntries(entries: ReadonlyMap<string, string> | undefined): StringStringEntryProto[] {
-  return [...(entries ?? [])].map(([key, value]) => ({ key, value }));
-}
+type EncodeInitializer = (tensor: Tensor, name: string, notes: TensorNotes | undefined) => TensorProto;
 
 function encodeOpsets(imports: ReadonlyMap<string, number>): OperatorSetIdProto[] {
   return [...imports].map(([domain, version]) => ({ domain, version: BigInt(version) }));
 }
 
-function encodeDim(dim: Dim): TensorShapeProtoDimension {
-  if (dim === null) return {};
-  return typeof dim === "number" ? { dimValue: BigInt(dim) } : { dimParam: dim };
+function encodeDim(dim: Dim, denotation: string | undefined): TensorShapeProtoDimension {
+  return {
+    ...(typeof dim === "number" && { dimValue: BigInt(dim) }),
+    ...(typeof dim === "string" && { dimParam: dim }),
+    ...(denotation && { denotation }),
+  };
 }
 
 function encodeType(type: TensorType | OpaqueType): TypeProto {
   if (type.kind === "opaque") return type.proto as TypeProto;
-  const elemType = dataTypes[type.elemType].onnx;
-  return { tensorType: { elemType, ...(type.shape && { shape: { dim: type.shape.map(encodeDim) } }) } };
+  const { elemType, shape, denotation, dimDenotations } = type;
+  const dims = shape?.map((dim, axis) => encodeDim(dim, dimDenotations?.[axis]));
+  return {
+    tensorType: { elemType: dataTypes[elemType].onnx, ...(dims && { shape: { dim: dims } }) },
+    ...(denotation && { denotation }),
+  };
 }
 
 function encodeValueInfo({ name, type, docString, metadata }: ValueInfo): ValueInfoProto {
@@ -78,6 +82,10 @@ function encodeValueInfo({ name, type, docString, metadata }: ValueInfo): ValueI
   };
 }
 
+function encodeNoted(tensor: Tensor, notes: TensorNotes | undefined): TensorProto {
+  return encodeTensor(tensor, notes?.name ?? "", notes);
+}
+
 function attributeFields(attribute: Attribute, encodeInitializer: EncodeInitializer): AttributeProto {
   switch (attribute.type) {
     case "FLOAT":
@@ -87,7 +95,7 @@ function attributeFields(attribute: Attribute, encodeInitializer: EncodeInitiali
     case "STRING":
       return { s: attribute.value };
     case "TENSOR":
-      return { t: encodeTensor(attribute.value, "") };
+      return { t: encodeNoted(attribute.value, attribute.tensorNotes?.[0]) };
     case "GRAPH":
       return { g: encodeGraph(attribute.value, encodeInitializer) };
     case "FLOATS":
@@ -97,7 +105,9 @@ function attributeFields(attribute: Attribute, encodeInitializer: EncodeInitiali
     case "STRINGS":
       return { strings: attribute.value };
     case "TENSORS":
-      return { tensors: attribute.value.map((tensor) => encodeTensor(tensor, "")) };
+      return {
+        tensors: attribute.value.map((tensor, index) => encodeNoted(tensor, attribute.tensorNotes?.[index])),
+      };
     case "GRAPHS":
       return { graphs: attribute.value.map((graph) => encodeGraph(graph, encodeInitializer)) };
     case "OPAQUE":
@@ -146,7 +156,7 @@ function encodeNodes(nodes: readonly Node[], encodeInitializer: EncodeInitialize
 
 function encodeGraph(graph: Graph, encodeInitializer: EncodeInitializer): GraphProto {
   const initializer = [...graph.initializers].map(([name, tensor]) =>
-    encodeInitializer(tensor, name, graph.initializerDocs?.get(name)),
+    encodeInitializer(tensor, name, graph.initializerNotes?.get(name)),
   );
   return {
     node: encodeNodes(graph.nodes, encodeInitializer),
@@ -212,15 +222,14 @@ function alignedOffset(end: number, byteLength: number): number {
 /** Keeps large tensors for the other file as it meets them. */
 function collectChunks(location: string, threshold: number) {
   const chunks: Chunk[] = [];
-  const isStored = ({ type }: Tensor): boolean => dataTypes[type as DataType].array !== "string";
-  const encodeInitializer: EncodeInitializer = (tensor, name, docString) => {
-    if (!isStored(tensor) || storedByteLength(tensor) < threshold)
-      return encodeTensor(tensor, name, docString);
-    const bytes = rawBytes(tensor);
+  const encodeInitializer: EncodeInitializer = (tensor, name, notes) => {
+    const proto = encodeTensor(tensor, name, notes);
+    const bytes = proto.rawData;
+    if (!bytes || bytes.length < Math.max(1, threshold)) return proto;
     const last = chunks.at(-1);
     const offset = alignedOffset(last ? last.offset + last.bytes.length : 0, bytes.length);
     chunks.push({ offset, bytes });
-    return encodeExternalTensor(tensor, name, location, offset, docString);
+    return moveOutside(proto, location, offset);
   };
   return { chunks, encodeInitializer };
 }

@@ -1,4 +1,4 @@
-// Which ONNX IR version the parts of a model came with.
+// Which ONNX IR version the parts of a model came with. Notes that older readers skip, as metadata, ask for none.
 
 import type { DataType } from "../dtype.ts";
 import type { Graph, Model, Node } from "../ir/model.ts";
@@ -17,25 +17,24 @@ const sinceByType: { readonly [T in DataType]?: number } = {
   int2: 13,
 };
 
-function* tensorsAndMarks(graph: Graph): Generator<number> {
+function* graphVersions(graph: Graph): Generator<number> {
   const inputs = new Set(graph.overridable.map(({ name }) => name));
   for (const [name, { type }] of graph.initializers)
     yield Math.max(inputs.has(name) ? 3 : 4, sinceByType[type] ?? 3);
   if (graph.sparseInitializers) yield 5;
-  if (graph.metadata) yield 10;
   yield* nodeVersions(graph.nodes);
 }
 
 function* nodeVersions(nodes: readonly Node[]): Generator<number> {
   for (const node of nodes) {
-    if (node.overload || node.metadata) yield 10;
+    if (node.overload) yield 10;
     if (node.deviceConfigurations) yield 11;
     for (const attribute of node.attributes.values()) {
       const tensors: readonly Tensor[] =
         attribute.type === "TENSOR" ? [attribute.value] : attribute.type === "TENSORS" ? attribute.value : [];
       for (const { type } of tensors) yield sinceByType[type] ?? 3;
-      if (attribute.type === "GRAPH") yield* tensorsAndMarks(attribute.value);
-      if (attribute.type === "GRAPHS") for (const graph of attribute.value) yield* tensorsAndMarks(graph);
+      if (attribute.type === "GRAPH") yield* graphVersions(attribute.value);
+      if (attribute.type === "GRAPHS") for (const graph of attribute.value) yield* graphVersions(graph);
     }
   }
 }
@@ -44,7 +43,7 @@ function* modelVersions(model: Model): Generator<number> {
   yield 3;
   if (model.trainingInfo) yield 7;
   if (model.configurations) yield 11;
-  yield* tensorsAndMarks(model.graph);
+  yield* graphVersions(model.graph);
   for (const body of model.functions) {
     yield body.overload || body.valueInfo.size > 0 || body.metadata
       ? 10

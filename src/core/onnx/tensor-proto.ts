@@ -2,7 +2,9 @@
 
 import { byteLengthOf, type DataType, dataTypeOfOnnx, dataTypes } from "../dtype.ts";
 import { AdderNetError, type ErrorCode, type ErrorDetails } from "../errors.ts";
+import type { TensorNotes } from "../ir/model.ts";
 import { type BigIntArray, elementCount, type NumberArray, type Tensor } from "../tensor.ts";
+import { decodeEntries, encodeEntries } from "./entries.ts";
 import { type ExternalReader, externalLocation } from "./external-data.ts";
 import type { TensorProto } from "./generated/onnx-proto.js";
 
@@ -163,12 +165,6 @@ export function decodeTensor(proto: TensorProto, place: string, readExternal: Ex
   return { type, data: arrayOfBytes(type, proto.rawData), dims };
 }
 
-/** Bytes that the data of a tensor takes in a file. */
-export function storedByteLength({ data }: Tensor): number {
-  if (!Array.isArray(data)) return data.byteLength;
-  return data.reduce((sum, text) => sum + 3 * text.length + 6, 0);
-}
-
 const encoder = new TextEncoder();
 
 /** The data as ONNX raw bytes, sharing its memory. Strings have none. */
@@ -177,32 +173,44 @@ export function rawBytes({ data }: Tensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+/** Notes of a tensor, with its name only where the name is not kept elsewhere; undefined when the file has none. */
+export function decodeNotes(
+  { name, docString, metadataProps }: TensorProto,
+  keepName: boolean,
+): TensorNotes | undefined {
+  const notes: TensorNotes = {
+    ...(keepName && name && { name }),
+    ...(docString && { docString }),
+    ...(metadataProps?.length && { metadata: decodeEntries(metadataProps) }),
+  };
+  return Object.keys(notes).length === 0 ? undefined : notes;
+}
+
 /** The tensor with its data inside the file. Throws ADN_SHAPE when data and dims disagree. */
-export function encodeTensor(tensor: Tensor, name: string, docString?: string): TensorProto {
+export function encodeTensor(tensor: Tensor, name: string, notes: TensorNotes = {}): TensorProto {
   const { type, data } = tensor;
   checkTensor(tensor, name);
   const head: TensorProto = {
     dims: tensor.dims.map(BigInt),
     dataType: dataTypes[type].onnx,
     ...(name && { name }),
-    ...(docString && { docString }),
+    ...(notes.docString && { docString: notes.docString }),
+    metadataProps: encodeEntries(notes.metadata),
   };
   if (Array.isArray(data)) return { ...head, stringData: data.map((text) => encoder.encode(text)) };
   return { ...head, rawData: rawBytes(tensor) };
 }
 
-export function encodeExternalTensor(
-  tensor: Tensor,
-  name: string,
+/** `proto` with its raw data at `offset` of the file `location` instead. */
+export function moveOutside(
+  { rawData, ...head }: TensorProto,
   location: string,
   offset: number,
-  docString?: string,
 ): TensorProto {
-  const { rawData, ...head } = encodeTensor(tensor, name, docString);
   const entries = { location, offset: `${offset}`, length: `${rawData?.length ?? 0}` };
   return {
     ...head,
-    externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
+    externalData: encodeEntries(new Map(Object.entries(entries))),
     dataLocation: externalLocation,
   };
 }
