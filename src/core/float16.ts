@@ -1,4 +1,4 @@
-// The two 16-bit float formats, widened to float32. Both widenings are exact: float32 has every value of either.
+// The two 16-bit float formats: widened to float32, which has every value of either, and rounded from numbers.
 
 import { AdderNetError } from "./errors.ts";
 import type { Tensor } from "./tensor.ts";
@@ -32,4 +32,40 @@ export function widenFloat16(tensor: Tensor): Tensor {
   const widen = type === "float16" ? widenHalf : widenBrain;
   const bits = Int32Array.from(data, widen);
   return { type: "float32", data: new Float32Array(bits.buffer), dims };
+}
+
+/** The nearest integer, the even one of two. */
+function roundToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+}
+
+function halfBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | roundToEven(size * 2 ** 24);
+  const estimate = Math.floor(Math.log2(size));
+  const exponent = size < 2 ** estimate ? estimate - 1 : estimate;
+  // A fraction that rounds up to 2048 carries into the exponent, as it should.
+  return sign | (((exponent + 14) << 10) + roundToEven(size * 2 ** (10 - exponent)));
+}
+
+const float32Bits = new DataView(new ArrayBuffer(4));
+
+function brainBits(value: number): number {
+  if (Number.isNaN(value)) return 0x7fc0;
+  float32Bits.setFloat32(0, value);
+  const bits = float32Bits.getUint32(0);
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/** Numbers as the bits of a 16-bit float type, rounded to the nearest (even of two); too large a number becomes infinite. */
+export function narrowToFloat16(values: ArrayLike<number>, type: "float16" | "bfloat16"): Uint16Array {
+  const narrow = type === "float16" ? halfBits : brainBits;
+  const bits = new Uint16Array(values.length);
+  for (let index = 0; index < bits.length; index++) bits[index] = narrow(values[index]!);
+  return bits;
 }

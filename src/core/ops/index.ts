@@ -1,5 +1,38 @@
 // The standard ONNX ops whose meaning is implemented here.
 
+import { binaryOps } from "./binary.ts";
+import { castOps } from "./cast.ts";
+import { constantOps } from "./constants.ts";
+import { convOps } from "./conv.ts";
 import type { OpDefinition } from "./define-op.ts";
+import { gatherOps } from "./gather.ts";
+import { gemmOps } from "./gemm.ts";
+import { movementOps } from "./movement.ts";
+import { normalizationOps } from "./normalization.ts";
+import { poolingOps } from "./pooling.ts";
+import { reductionOps } from "./reduction.ts";
+import { regulationOps } from "./regulation.ts";
+import { shapeOps } from "./shape-ops.ts";
+import { sliceOps } from "./slice.ts";
+import { softmaxOps } from "./softmax.ts";
+import { triluOps } from "./trilu.ts";
+import { unaryOps } from "./unary.ts";
 
-export const standardOps: readonly OpDefinition[] = [];
+export const standardOps: readonly OpDefinition[] = [
+  ...constantOps,
+  ...shapeOps,
+  ...movementOps,
+  ...sliceOps,
+  ...gatherOps,
+  ...castOps,
+  ...unaryOps,
+  ...binaryOps,
+  ...regulationOps,
+  ...triluOps,
+  ...convOps,
+  ...gemmOps,
+  ...normalizationOps,
+  ...poolingOps,
+  ...softmaxOps,
+  ...reductionOps,
+];

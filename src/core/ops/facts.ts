@@ -1,0 +1,148 @@
+// What shape rules share: elements that carry shapes, broadcasting of partly known shapes, axes.
+
+import { AdderNetError } from "../errors.ts";
+import type { Dim, Node } from "../ir/model.ts";
+import { elementCount, type Tensor, toNumbers } from "../tensor.ts";
+import type { Inferred, Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
+import { axisFromFront } from "./operands.ts";
+
+/** Longest integer tensor whose elements are followed one by one. */
+export const longestElements = 1024;
+
+export const isInteger = (fact: ValueFact): boolean => fact.elemType === "int64" || fact.elemType === "int32";
+
+/** Whether the node gives input `index`; an input it gives may still be unknown to shape inference. */
+export function hasInput(node: Node, index: number): boolean {
+  return (node.inputs[index] ?? "") !== "";
+}
+
+/** Throws ADN_ONNX_MODEL when one of the first `count` inputs is not given. */
+export function requireInputs(node: Node, count: number, where: string): void {
+  for (let index = 0; index < count; index++) {
+    if (hasInput(node, index)) continue;
+    throw new AdderNetError("ADN_ONNX_MODEL", `input ${index} is missing`, {
+      where,
+      expected: `${count} input${count === 1 ? "" : "s"}`,
+      found: `${node.inputs.filter((name) => name !== "").length}`,
+    });
+  }
+}
+
+/** All that is known of a value that exists. */
+export function factOf(tensor: Tensor): ValueFact {
+  return { elemType: tensor.type, shape: tensor.dims, constant: tensor };
+}
+
+/** The elements of an integer scalar or vector, each as far as it is known; undefined where nothing is. */
+export function elementsOf(fact: ValueFact | undefined): readonly Dim[] | undefined {
+  if (fact === undefined || !isInteger(fact) || (fact.shape?.length ?? 0) > 1) return undefined;
+  if (fact.elements !== undefined) return fact.elements;
+  const { constant } = fact;
+  return constant && elementCount(constant.dims) <= longestElements ? toNumbers(constant) : undefined;
+}
+
+/** Every element of an integer scalar or vector, or undefined unless all are known. */
+export function integersOf(fact: ValueFact | undefined): number[] | undefined {
+  if (fact === undefined) return undefined;
+  if (fact.constant !== undefined) return toNumbers(fact.constant);
+  const elements = elementsOf(fact);
+  return elements?.every((element) => typeof element === "number") ? [...(elements as number[])] : undefined;
+}
+
+/** Adds `elements` to an integer fact, when there are any worth following. */
+export function withElements(fact: ValueFact, elements: readonly Dim[] | undefined): ValueFact {
+  if (elements === undefined || elements.length > longestElements || !isInteger(fact)) return fact;
+  if ((fact.shape?.length ?? 0) > 1 || elements.every((element) => element === null)) return fact;
+  return { ...fact, elements };
+}
+
+/** Axes counted from the front, each at most once. */
+export function axesFromFront(axes: readonly number[], rank: number, where: string): number[] {
+  const found = axes.map((axis) => axisFromFront(axis, rank, where));
+  if (new Set(found).size === found.length) return found;
+  throw new AdderNetError("ADN_ATTRIBUTE", "an axis is given twice", {
+    where,
+    found: `[${axes.join(", ")}]`,
+  });
+}
+
+function broadcastDim(left: Dim, right: Dim): Dim | undefined {
+  if (left === right) return left;
+  if (left === 1) return right;
+  if (right === 1) return left;
+  if (typeof left === "number") return typeof right === "number" ? undefined : left;
+  return typeof right === "number" ? right : null;
+}
+
+/** The shape that operands broadcast to; undefined when a rank is unknown, ADN_SHAPE when they do not fit. */
+export function broadcastShapes(facts: readonly (ValueFact | undefined)[], where: string): Dim[] | undefined {
+  let result: readonly Dim[] = [];
+  for (const fact of facts) {
+    const shape = fact?.shape;
+    if (shape === undefined) return undefined;
+    const rank = Math.max(result.length, shape.length);
+    const before = result;
+    result = Array.from({ length: rank }, (_, axis) => {
+      const left = before[axis - rank + before.length];
+      const right = shape[axis - rank + shape.length];
+      const dim = broadcastDim(left === undefined ? 1 : left, right === undefined ? 1 : right);
+      if (dim !== undefined) return dim;
+      throw new AdderNetError("ADN_SHAPE", "the inputs do not broadcast", {
+        where,
+        found: facts.map((operand) => `[${operand?.shape?.join(", ") ?? "?"}]`).join(" and "),
+      });
+    });
+  }
+  return [...result];
+}
+
+/** Number of elements of a shape: exact when known, a symbol when the rest multiplies to 1, else null. */
+export function productOf(shape: readonly Dim[]): Dim {
+  const factors = shape.filter((dim) => dim !== 1);
+  if (factors.includes(0)) return 0;
+  if (factors.every((dim) => typeof dim === "number")) return elementCount(factors as number[]);
+  return factors.length === 1 ? factors[0]! : null;
+}
+
+type Infer = OpDefinition["infer"];
+
+/** Output shapes of a node whose inputs exist, by the op's own shape rule. */
+export function shapesFor(
+  infer: Infer,
+  node: Node,
+  inputs: Inputs,
+  context: OpContext,
+): (readonly number[])[] {
+  const facts = inputs.map((tensor) => tensor && factOf(tensor));
+  return infer(node, facts, context).map((fact) => {
+    if (fact?.shape?.every((dim) => typeof dim === "number")) return fact.shape as readonly number[];
+    throw new AdderNetError("ADN_SHAPE", "the output shape does not follow from the inputs", {
+      where: context.where,
+    });
+  });
+}
+
+/** An op whose first `required` inputs must be given; that is checked before `infer` and `reference` run. */
+export function standardOp(
+  opType: string,
+  first: number,
+  required: number,
+  infer: Infer,
+  reference?: NonNullable<OpDefinition["reference"]>,
+): OpDefinition {
+  const checkedInfer: Infer = (node, facts, context): Inferred => {
+    requireInputs(node, required, context.where);
+    return infer(node, facts, context);
+  };
+  if (reference === undefined) return { domain: "", opType, first, infer: checkedInfer };
+  return {
+    domain: "",
+    opType,
+    first,
+    infer: checkedInfer,
+    reference: (node, inputs, context) => {
+      requireInputs(node, required, context.where);
+      return reference(node, inputs, context);
+    },
+  };
+}
