@@ -1,0 +1,84 @@
+// A model from disk: its bytes, decoded, with the external data of its folder.
+
+import { closeSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, resolve, sep } from "node:path";
+import { AdderNetError } from "../core/errors.ts";
+import type { Model } from "../core/ir/model.ts";
+import { decodeModel } from "../core/onnx/index.ts";
+
+export interface ModelFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly model: Model;
+  /** Every file read, the model's first. */
+  readonly files: readonly string[];
+}
+
+const otherFormats: Readonly<Record<string, string>> = {
+  ".pth": "PyTorch checkpoints are not read",
+  ".pt": "PyTorch checkpoints are not read",
+  ".ckpt": "checkpoints are not read",
+  ".bin": "checkpoints are not read",
+  ".safetensors": "safetensors files are not read",
+  ".h5": "Keras files are not read",
+  ".tflite": "TensorFlow Lite models are not read",
+  ".ort": "onnxruntime's .ort files are not read",
+};
+
+function refuseOtherFormats(path: string): void {
+  const extension = /\.[^./\\]+$/.exec(path)?.[0].toLowerCase() ?? "";
+  const problem = otherFormats[extension];
+  if (problem === undefined) return;
+  throw new AdderNetError("ADN_FILE", problem, {
+    where: path,
+    expected: "an .onnx file, with its external data beside it",
+    fix: "export the network with torch.onnx.export first",
+  });
+}
+
+/** A file's content. Errors: ADN_FILE for what is missing, no file, or larger than a buffer can be. */
+export function readWholeFile(path: string): Uint8Array {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new AdderNetError("ADN_FILE", "there is no such file", { where: path });
+  if (stat.isDirectory()) throw new AdderNetError("ADN_FILE", "it is a folder", { where: path });
+  return readFileSync(path);
+}
+
+/** Links may not lead out of the model's folder. */
+function externalPath(modelPath: string, location: string): string | undefined {
+  const folder = realpathSync(dirname(resolve(modelPath)));
+  const wanted = join(folder, location);
+  if (!statSync(wanted, { throwIfNoEntry: false })?.isFile()) return undefined;
+  const real = realpathSync(wanted);
+  if (real.startsWith(folder.endsWith(sep) ? folder : folder + sep)) return real;
+  throw new AdderNetError("ADN_EXTERNAL_DATA", "the external data is a link that leaves the model's folder", {
+    where: modelPath,
+    found: location,
+    fix: "put the file itself beside the model",
+  });
+}
+
+/** Reads and decodes an .onnx file. Errors: ADN_FILE and those of `decodeModel`. */
+export function readModel(path: string): ModelFile {
+  const files = [path];
+  refuseOtherFormats(path);
+  const bytes = readWholeFile(path);
+  const externalData = (location: string): Uint8Array | undefined => {
+    const file = externalPath(path, location);
+    if (file === undefined) return undefined;
+    files.push(file);
+    return readFileSync(file);
+  };
+  return { path, bytes, model: decodeModel(bytes, { where: path, externalData }), files };
+}
+
+/** The first bytes of a file, to tell what it is. */
+export function readHead(path: string, length: number): Uint8Array {
+  const file = openSync(path, "r");
+  try {
+    const head = new Uint8Array(length);
+    return head.subarray(0, readSync(file, head, 0, length, 0));
+  } finally {
+    closeSync(file);
+  }
+}
