@@ -35,7 +35,7 @@ export interface InterpretOptions {
 }
 
 /** Above this many elements a difference that is only summed is not held. */
-const largestHeldDifference = 4e6;
+const largestHeldDifference = 65536;
 
 interface Settings {
   readonly ops: OpTable;
