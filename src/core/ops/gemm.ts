@@ -170,10 +170,10 @@ function matrixStarts(
   return starts;
 }
 
-function referenceMatMul(_node: Node, inputs: Inputs, { where }: OpContext): Tensor[] {
+function referenceMatMul(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
+  const { where } = context;
   const [a, b] = [requireTensor(inputs, 0, "A", where), requireTensor(inputs, 1, "B", where)];
-  requireSameType(["A", { elemType: a.type }], ["B", { elemType: b.type }], where);
-  const dims = matMulShape(a.dims, b.dims, where) as number[];
+  const dims = inferMatMul(node, [a, b].map(factOf), context)[0]!.shape as number[];
   const left = a.dims.length === 1 ? [1, ...a.dims] : a.dims;
   const right = b.dims.length === 1 ? [...b.dims, 1] : b.dims;
   const [m, k, n] = [left.at(-2)!, left.at(-1)!, right.at(-1)!];

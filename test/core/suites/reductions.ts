@@ -85,6 +85,15 @@ const specialReduceCases: readonly OpCase[] = [
     inputs: [randomTensor([2, 3], 1), int64Tensor([])],
     tolerance: "exact",
   }),
+  ...["ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"].flatMap((opType) =>
+    atOpsets([18], {
+      name: `${opType}: no axes and noop_with_empty_axes`,
+      opType,
+      attributes: noop,
+      inputs: [{ type: "float32", data: Float32Array.of(-2, 3), dims: [2] }],
+      tolerance: "close",
+    }),
+  ),
   ...["ReduceProd", "ReduceMax", "ReduceSum", "ReduceMin"].flatMap((opType) =>
     atOpsets([11], {
       name: `${opType}: int64 shape vector`,
