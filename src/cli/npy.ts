@@ -118,7 +118,8 @@ function checkLength(header: Header, available: number, where: string): void {
 
 /** The elements in file order, in an array of their own. */
 function readElements(bytes: Uint8Array, { type, bigEndian }: Header): TensorData {
-  const copy = bytes.slice();
+  // Not slice(): that of a Buffer is a view into shared memory.
+  const copy = new Uint8Array(bytes);
   const width = dataTypes[type].bits / 8;
   if (bigEndian && width > 1) {
     for (let at = 0; at < copy.length; at += width) copy.subarray(at, at + width).reverse();

@@ -51,6 +51,13 @@ describe("files written by NumPy", () => {
     expect(numbersOf(tensor)).toEqual(values);
   });
 
+  it("a Buffer inside a larger one is read like an array of its own", () => {
+    const { base64, values } = numpyFiles[0]!;
+    const bytes = Buffer.from(base64, "base64");
+    const large = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(5)]);
+    expect(numbersOf(decodeNpy(large.subarray(3, 3 + bytes.length), "x.npy"))).toEqual(values);
+  });
+
   it("float16 stays as bits", () => {
     const tensor = decodeNpy(fileWith(header("<f2", "(2,)"), Uint8Array.of(0x00, 0x3c, 0x00, 0xc0)), "x.npy");
     expect(tensor).toEqual({ type: "float16", dims: [2], data: Uint16Array.of(0x3c00, 0xc000) });
