@@ -57,6 +57,11 @@ function meaningOf(node: Node, opsets: OpSets, { ops, functions }: Pick<Settings
 
 type Part = Pick<Settings, "ops" | "functions">;
 
+function missingLabel(node: Node, opsets: OpSets, ops: OpTable): string {
+  const isKnown = ops.get(node.domain, node.opType)?.reference !== undefined;
+  return isKnown ? `${nodeLabel(node)} (opset ${opsets.get(node.domain) ?? "?"})` : nodeLabel(node);
+}
+
 /** Every node without a meaning, those inside called functions included. */
 function unsupportedNodes(
   nodes: readonly Node[],
@@ -66,7 +71,7 @@ function unsupportedNodes(
 ): string[] {
   return nodes.flatMap((node) => {
     const meaning = meaningOf(node, opsets, part);
-    if (meaning === undefined) return [nodeLabel(node)];
+    if (meaning === undefined) return [missingLabel(node, opsets, part.ops)];
     if (!("body" in meaning)) return [];
     if (calls.includes(meaning.body)) {
       throw new AdderNetError("ADN_ONNX_MODEL", "a function calls itself", { where: nodeLabel(node) });

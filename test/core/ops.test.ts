@@ -7,12 +7,22 @@ import type { OpDefinition, ValueFact } from "../../src/core/ops/define-op.ts";
 import { standardOps } from "../../src/core/ops/index.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { nodeOf, oneNodeModel } from "./one-node-model.ts";
+import { elementwiseCases as elementwise } from "./suites/elementwise.ts";
+import { indexingCases as indexing } from "./suites/indexing.ts";
 import { cases as linear } from "./suites/linear.ts";
+import { movementCases as movement } from "./suites/movement.ts";
 import type { OpCase } from "./suites/op-case.ts";
 import { cases as reductions } from "./suites/reductions.ts";
 import { cases as windows } from "./suites/windows.ts";
 
-const suites: Readonly<Record<string, readonly OpCase[]>> = { windows, linear, reductions };
+const suites: Readonly<Record<string, readonly OpCase[]>> = {
+  windows,
+  linear,
+  reductions,
+  movement,
+  indexing,
+  elementwise,
+};
 const allowed = { exact: 0, close: 1e-6, rounding: 1e-4 } as const;
 const definitions = new Map(standardOps.map((op) => [op.opType, op]));
 

@@ -12,6 +12,7 @@ import { normalizationOps } from "./normalization.ts";
 import { poolingOps } from "./pooling.ts";
 import { reductionOps } from "./reduction.ts";
 import { regulationOps } from "./regulation.ts";
+import { resizeOps } from "./resize.ts";
 import { shapeOps } from "./shape-ops.ts";
 import { sliceOps } from "./slice.ts";
 import { softmaxOps } from "./softmax.ts";
@@ -33,6 +34,7 @@ export const standardOps: readonly OpDefinition[] = [
   ...gemmOps,
   ...normalizationOps,
   ...poolingOps,
+  ...resizeOps,
   ...softmaxOps,
   ...reductionOps,
 ];
