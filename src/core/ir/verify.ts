@@ -17,6 +17,8 @@ interface Setting {
   readonly opsetImports: ReadonlyMap<string, number>;
   /** "graph", or the function. */
   readonly place: string;
+  /** Attributes of the function around. */
+  readonly declared?: ReadonlySet<string>;
 }
 
 function broken(where: string, problem: string, details: ErrorDetails = {}): AdderNetError {
@@ -66,6 +68,12 @@ function checkNode(node: Node, scope: Scope, setting: Setting): void {
     }
   }
   for (const [name, attribute] of node.attributes) {
+    if (attribute.type === "REF" && !setting.declared?.has(attribute.name)) {
+      throw broken(
+        label,
+        `attribute ${name} refers to "${attribute.name}", which no function around it declares`,
+      );
+    }
     const graphs = attribute.type === "GRAPH" ? [attribute.value] : [];
     if (attribute.type === "GRAPHS") graphs.push(...attribute.value);
     for (const graph of graphs) checkGraph(graph, scope, { ...setting, place: `${name} of ${label}` });
@@ -102,7 +110,8 @@ function checkFunction(body: FunctionBody): void {
   const scope: Scope = { names: new Set() };
   for (const name of body.inputs) define(scope, name, `input of ${place}`);
   defineOutputs(scope, body.nodes);
-  for (const node of body.nodes) checkNode(node, scope, { opsetImports: body.opsetImports, place });
+  const declared = new Set([...body.attributes, ...body.attributeDefaults.keys()]);
+  for (const node of body.nodes) checkNode(node, scope, { opsetImports: body.opsetImports, place, declared });
   checkOutputs(body.outputs, scope, place);
 }
 
