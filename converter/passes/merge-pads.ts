@@ -3,7 +3,7 @@
 import { getInt, getInts, getString, intAttribute, intsAttribute } from "../../src/core/ir/attributes.ts";
 import { removeNode, replaceNode } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Node } from "../../src/core/ir/model.ts";
-import { integerConstantOf, uniformValue } from "./constants.ts";
+import { constantOf, integerConstantOf, uniformValue } from "./constants.ts";
 import type { Pass } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
@@ -46,14 +46,17 @@ function isLegalAverage(node: Node, own: readonly number[], pads: readonly numbe
   return pads.every((length, index) => length < kernel[index % kernel.length]!);
 }
 
-function spatialRankOf(node: Node): number | undefined {
+/** Number of spatial axes; Conv may leave its kernel_shape to be read off the weights. */
+function spatialRankOf(graph: Graph, node: Node): number | undefined {
   if (isAdder2d(node)) return 2;
-  if (node.domain !== "" || (node.opType !== "Conv" && node.opType !== "AveragePool")) return undefined;
-  return getInts(node, "kernel_shape")?.length;
+  if (node.domain !== "") return undefined;
+  if (node.opType === "AveragePool") return getInts(node, "kernel_shape")?.length;
+  const weights = node.opType === "Conv" ? constantOf(graph, node.inputs[1]) : undefined;
+  return weights && weights.dims.length - 2;
 }
 
 function merge(graph: Graph, node: Node): boolean {
-  const spatialRank = spatialRankOf(node);
+  const spatialRank = spatialRankOf(graph, node);
   const pad = spatialRank === undefined ? undefined : soleSource(graph, node, 0);
   if (pad?.domain !== "" || pad.opType !== "Pad") return false;
   const [added, own] = [spatialPads(graph, pad, spatialRank! + 2), ownPads(node, spatialRank!)];
