@@ -1,0 +1,183 @@
+// Adder layers that an exporter wrote out in standard ops: found by what the ops compute, not by which ops they are.
+
+import type { DataType } from "../../src/core/dtype.ts";
+import { floatAttribute } from "../../src/core/ir/attributes.ts";
+import { addInitializer, freshName, makeNode, namesIn, removeDead, sortNodes } from "../../src/core/ir/edit.ts";
+import type { Graph, Node } from "../../src/core/ir/model.ts";
+import { allocate, int64Tensor, type NumberArray, type Tensor } from "../../src/core/tensor.ts";
+import type { ImportContext, Importer } from "./importer.ts";
+import { layerOfNode, layerOfWeight } from "./layer-names.ts";
+import { adderAttributes, describeGeometry, makeAdder, nodeName, placeConstant, reportLayer } from "./place-adder.ts";
+import { type BindingPair, bindingPairs } from "./tracing/bindings.ts";
+import { type ConcreteFacts, concreteFacts } from "./tracing/concrete-facts.ts";
+import { type LayerMatch, matchLayers, summedDistances } from "./tracing/match-layers.ts";
+import { type Sum, distancesIn, partsOf } from "./tracing/sums.ts";
+
+interface Tracing {
+  readonly pair: BindingPair;
+  readonly facts: ConcreteFacts;
+  readonly layers: readonly LayerMatch[];
+  /** Values of sums of distances that belong to no layer. */
+  readonly left: readonly Sum[];
+}
+
+/** Values a layer stands for or replaces: its sum and all it is made of. */
+function valuesIn(sum: Sum): Set<string> {
+  const values = new Set([sum.value]);
+  const visit = (part: Sum): void => {
+    for (const inner of partsOf(part)) {
+      if (values.has(inner.value) && inner.value !== part.value) continue;
+      values.add(inner.value);
+      visit(inner);
+    }
+  };
+  visit(sum);
+  return values;
+}
+
+function trace({ model, options }: ImportContext, pair: BindingPair): Tracing {
+  const facts = concreteFacts(model, options.ops, pair.first);
+  const other = pair.second && concreteFacts(model, options.ops, pair.second);
+  const layers = matchLayers(model.graph, facts, other);
+  const covered = new Set(layers.flatMap(({ sum }) => distancesIn(sum).map(({ value }) => value)));
+  const left = summedDistances(model.graph, facts).filter(
+    (sum) => !distancesIn(sum).every(({ value }) => covered.has(value)),
+  );
+  return { pair, facts, layers, left };
+}
+
+/** The first binding under which no sum of distances is left over, or else the one that explains most. */
+function bestTracing(context: ImportContext): Tracing {
+  let best: Tracing | undefined;
+  for (const pair of bindingPairs(context.model.graph)) {
+    const tracing = trace(context, pair);
+    if (best === undefined || tracing.layers.length > best.layers.length) best = tracing;
+    if (tracing.left.length === 0 && tracing.layers.length > 0) break;
+  }
+  return best!;
+}
+
+function floatTensor(type: DataType, values: Float64Array, dims: readonly number[]): Tensor {
+  const data = allocate(type, values.length) as NumberArray;
+  data.set(values);
+  return { type, data, dims };
+}
+
+/** Nodes that made the layer, the one of the distances first. */
+function nodesOf(match: LayerMatch, producer: ReadonlyMap<string, Node>): Node[] {
+  const values = [...valuesIn(match.sum)].reverse();
+  return values.flatMap((value) => producer.get(value) ?? []);
+}
+
+/** The module's name: from the weight where it kept its own, else from the nodes. */
+function layerName(match: LayerMatch, nodes: readonly Node[], facts: ConcreteFacts): string | undefined {
+  const origins = match.constants.map((constant) => facts.origin(constant));
+  const fromWeight = origins.map(layerOfWeight).find((name) => name !== undefined);
+  return fromWeight ?? nodes.map(layerOfNode).find((name) => name !== undefined);
+}
+
+function formOf(context: ImportContext, match: LayerMatch, nodes: readonly Node[]): string {
+  const marked = nodes.map((node) => context.forms.get(node)).find((form) => form !== undefined);
+  if (marked !== undefined) return marked;
+  if (match.layout === "vector" && match.sourceRank === 2) return "linear";
+  if (nodes.some((node) => node.opType === "ReduceL1")) return "ReduceL1";
+  if (nodes.some((node) => [...(node.metadata?.keys() ?? [])].some((key) => key.startsWith("pkg.torch")))) return "dynamo";
+  return distancesIn(match.sum).length > 1 ? "sum over taps" : "im2col TorchScript";
+}
+
+function evidenceOf(match: LayerMatch, label: string): string {
+  const { fit, geometry, value, source } = match;
+  const sign = fit.factor < 0 ? "-" : "";
+  const terms = distancesIn(match.sum).length;
+  const sums = terms > 1 ? `${terms} sums of` : "the sum of";
+  return (
+    `"${value}" is ${sign}${sums} |x - w| over windows of "${source}": every output reads the places of a convolution ` +
+    `${describeGeometry(fit.weightDims, geometry)}; checked for all outputs ${label}`
+  );
+}
+
+/** Ranks other than 4 are brought to it and back; 0 in a Reshape target copies the length. */
+function reshapeNode(graph: Graph, taken: Set<string>, from: string, to: string, target: readonly number[]): Node {
+  const shape = freshName(taken, `${to}_shape`);
+  graph.initializers.set(shape, int64Tensor(target));
+  return makeNode("Reshape", [from, shape], [to]);
+}
+
+/** -f · Adder2d is the sum for a factor f other than -1. */
+function factorNode(graph: Graph, from: string, to: string, factor: number, type: DataType): Node {
+  if (factor === 1) return makeNode("Neg", [from], [to]);
+  const scale = addInitializer(graph, `${to}_scale`, floatTensor(type, Float64Array.of(-factor), []));
+  return makeNode("Mul", [from, scale], [to]);
+}
+
+/** The nodes that compute the layer's value from its source, last of all the one that makes the value. */
+function layerNodes(context: ImportContext, match: LayerMatch, name: string, layer: string, type: DataType): Node[] {
+  const { graph } = context.model;
+  const { fit, layout, sourceRank, source, value } = match;
+  const taken = namesIn(graph);
+  const [filters, perGroup] = fit.weightDims;
+  const weight = placeConstant(graph, `${layer}.adder`, floatTensor(type, fit.weight, fit.weightDims));
+  const bias = fit.bias && placeConstant(graph, `${layer}.b`, floatTensor(type, fit.bias, [filters]));
+  const nodes: Node[] = [];
+  let x = source;
+  if (sourceRank === 2) {
+    x = freshName(taken, `${name}_input`);
+    nodes.push(reshapeNode(graph, taken, source, x, [0, perGroup * match.geometry.group, 1, 1]));
+  }
+  const isPlain = layout === "maps" && fit.factor === -1;
+  const y = isPlain ? value : freshName(taken, `${name}_output`);
+  const inputs = [x, weight, ...(bias === undefined ? [] : [bias])];
+  nodes.push(makeAdder(context, name, inputs, y, adderAttributes(fit.weightDims, match.geometry)));
+  const flat = layout === "maps" || fit.factor === -1 ? value : freshName(taken, `${name}_values`);
+  if (layout !== "maps") nodes.push(reshapeNode(graph, taken, y, flat, layout === "vector" ? [0, filters] : [0, filters, -1]));
+  if (fit.factor !== -1) nodes.push(factorNode(graph, layout === "maps" ? y : flat, value, fit.factor, type));
+  return nodes;
+}
+
+function replaceProducer(graph: Graph, value: string, nodes: readonly Node[]): void {
+  const at = graph.nodes.findIndex((node) => node.outputs.includes(value));
+  const producer = graph.nodes[at]!;
+  const others = producer.outputs.filter((name) => name !== value && name !== "");
+  if (others.length > 0) producer.outputs = producer.outputs.map((name) => (name === value ? "" : name));
+  graph.nodes.splice(at, others.length > 0 ? 0 : 1, ...nodes);
+}
+
+function placeLayer(context: ImportContext, match: LayerMatch, tracing: Tracing, producer: ReadonlyMap<string, Node>): void {
+  const { graph } = context.model;
+  const nodes = nodesOf(match, producer);
+  const type = tracing.facts.type(match.source)!;
+  const layer = layerName(match, nodes, tracing.facts);
+  const name = nodeName(graph, layer);
+  replaceProducer(graph, match.value, layerNodes(context, match, name, layer ?? name, type));
+  const report = { node: name, layer: layer ?? name, form: formOf(context, match, nodes), evidence: evidenceOf(match, tracing.pair.label) };
+  reportLayer(context, report, match.fit.weightDims, match.geometry);
+}
+
+function warnOfLeft(context: ImportContext, { left, facts }: Tracing, producer: ReadonlyMap<string, Node>): void {
+  for (const sum of left) {
+    const node = producer.get(sum.value);
+    const distance = distancesIn(sum)[0]!;
+    const weight = facts.dims(distance.weight)?.join("x");
+    context.warnings.push({
+      code: "ADN_ADDER_UNRECOGNISED",
+      node: node?.name || sum.value,
+      message:
+        `"${sum.value}" sums distances between "${distance.data}" and the constant "${distance.weight}" [${weight}], ` +
+        "but what it reads is no convolution of one value; it stays as it is",
+      fix: "nothing, if this is no adder layer; else export with a symbolic() that writes addernet::Adder2d",
+    });
+  }
+}
+
+function run(context: ImportContext): void {
+  const { graph } = context.model;
+  const tracing = bestTracing(context);
+  const producer = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  for (const match of tracing.layers) placeLayer(context, match, tracing, producer);
+  warnOfLeft(context, tracing, producer);
+  if (tracing.layers.length === 0) return;
+  sortNodes(graph);
+  removeDead(graph);
+}
+
+export const inlined: Importer = { family: "standard ops", run };

@@ -1,0 +1,286 @@
+// The ops that only move elements, as functions on labels. One row per op; what has no row ends a trace.
+
+import { isFloat } from "../../../src/core/dtype.ts";
+import { getInt, getInts, getString } from "../../../src/core/ir/attributes.ts";
+import type { Node } from "../../../src/core/ir/model.ts";
+import { elementCount, type Tensor, toNumbers } from "../../../src/core/tensor.ts";
+import type { ConcreteFacts } from "./concrete-facts.ts";
+import { broadcastTo, concat, gatherAxes, gatherAxis, type LabelView, reshape, transpose } from "./label-view.ts";
+
+export interface Movement {
+  readonly node: Node;
+  /** Which output of the node is asked for. */
+  readonly output: number;
+  readonly facts: ConcreteFacts;
+  /** The moved input: its labels have `lead` hidden axes in front of its own. */
+  readonly view: LabelView;
+  readonly lead: number;
+  /** Lengthens an axis by zeros, where that can be told by labels. */
+  readonly pad: PadLabels;
+}
+
+export type PadLabels = (
+  view: LabelView,
+  axis: number,
+  before: number,
+  after: number,
+) => LabelView | undefined;
+
+type Move = (movement: Movement) => LabelView | undefined;
+
+const integers = (facts: ConcreteFacts, name: string | undefined): number[] | undefined => {
+  const tensor = name ? facts.constant(name) : undefined;
+  return tensor && toNumbers(tensor);
+};
+
+const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+const range = (from: number, length: number, step = 1): number[] =>
+  Array.from({ length }, (_, at) => from + at * step);
+
+const ownDims = ({ view, lead }: Movement): readonly number[] => view.dims.slice(lead);
+
+function reshapeOwn(movement: Movement, dims: readonly number[] | undefined): LabelView | undefined {
+  const { view, lead } = movement;
+  return dims && reshape(view, [...view.dims.slice(0, lead), ...dims]);
+}
+
+/** Ops that leave the order of elements as it is: the result's dims say everything. */
+const keepOrder: Move = (movement) =>
+  reshapeOwn(movement, movement.facts.dims(movement.node.outputs[movement.output]!));
+
+/** Between float types values stay what they are, up to their precision. */
+const moveCast: Move = (movement) => {
+  const { node, facts } = movement;
+  const types = [facts.type(node.inputs[0]!), facts.type(node.outputs[0]!)];
+  return types.every((type) => type !== undefined && isFloat(type)) ? keepOrder(movement) : undefined;
+};
+
+const moveTranspose: Move = (movement) => {
+  const { node, view, lead } = movement;
+  const rank = view.dims.length - lead;
+  const order = getInts(node, "perm") ?? range(rank - 1, rank, -1);
+  return transpose(view, [...range(0, lead), ...order.map((axis) => axis + lead)]);
+};
+
+const moveGather: Move = (movement) => {
+  const { node, view, lead, facts } = movement;
+  const indices = facts.constant(node.inputs[1] ?? "");
+  if (indices === undefined) return undefined;
+  const axis = lead + fromFront(getInt(node, "axis") ?? 0, view.dims.length - lead);
+  const size = view.dims[axis]!;
+  const positions = toNumbers(indices).map((position) => fromFront(position, size));
+  if (positions.some((position) => position < 0 || position >= size)) return undefined;
+  return gatherAxis(view, axis, positions, indices.dims);
+};
+
+/** Row-major positions in `dims` of the index tuples along the last axis of `indices`. */
+function tuplePositions(indices: Tensor, dims: readonly number[]): number[] | undefined {
+  const values = toNumbers(indices);
+  const width = dims.length;
+  const positions: number[] = [];
+  for (let at = 0; at < values.length; at += width) {
+    let position = 0;
+    for (let axis = 0; axis < width; axis++) {
+      const index = fromFront(values[at + axis]!, dims[axis]!);
+      if (index < 0 || index >= dims[axis]!) return undefined;
+      position = position * dims[axis]! + index;
+    }
+    positions.push(position);
+  }
+  return positions;
+}
+
+const moveGatherNd: Move = (movement) => {
+  const { node, view, lead, facts } = movement;
+  const indices = facts.constant(node.inputs[1] ?? "");
+  if (indices === undefined || (getInt(node, "batch_dims") ?? 0) !== 0) return undefined;
+  const width = indices.dims.at(-1)!;
+  const positions = tuplePositions(indices, view.dims.slice(lead, lead + width));
+  return positions && gatherAxes(view, lead, width, positions, indices.dims.slice(0, -1));
+};
+
+/** The positions that ONNX Slice takes along an axis of length `size`. */
+function slicePositions(size: number, start: number, end: number, step: number): number[] {
+  const clamp = (value: number, least: number, most: number) => Math.min(Math.max(value, least), most);
+  const [first, last] =
+    step > 0
+      ? [clamp(fromFront(start, size), 0, size), clamp(fromFront(end, size), 0, size)]
+      : [clamp(fromFront(start, size), 0, size - 1), clamp(fromFront(end, size), -1, size - 1)];
+  return range(first, Math.max(0, Math.ceil((last - first) / step)), step);
+}
+
+const moveSlice: Move = (movement) => {
+  const { node, lead, facts } = movement;
+  const given = (at: number, name: string) => getInts(node, name) ?? integers(facts, node.inputs[at]);
+  const [starts, ends] = [given(1, "starts"), given(2, "ends")];
+  if (starts === undefined || ends === undefined) return undefined;
+  const axes = given(3, "axes") ?? range(0, starts.length);
+  const steps = integers(facts, node.inputs[4]) ?? starts.map(() => 1);
+  const rank = movement.view.dims.length - lead;
+  let view: LabelView | undefined = movement.view;
+  axes.forEach((each, at) => {
+    if (view === undefined) return;
+    const axis = lead + fromFront(each, rank);
+    const positions = slicePositions(view.dims[axis]!, starts[at]!, ends[at]!, steps[at]!);
+    view = gatherAxis(view, axis, positions, [positions.length]);
+  });
+  return view;
+};
+
+const moveSplit: Move = (movement) => {
+  const { node, view, lead, facts, output } = movement;
+  const axis = fromFront(getInt(node, "axis") ?? 0, view.dims.length - lead);
+  const sizes = node.outputs.map((name) => facts.dims(name)?.[axis]);
+  const before = sizes.slice(0, output);
+  if (sizes[output] === undefined || before.includes(undefined)) return undefined;
+  const start = (before as number[]).reduce((sum, size) => sum + size, 0);
+  return gatherAxis(view, axis + lead, range(start, sizes[output]), [sizes[output]]);
+};
+
+const moveExpand: Move = (movement) => {
+  const { node, lead, facts } = movement;
+  const dims = facts.dims(node.outputs[0]!);
+  if (dims === undefined) return undefined;
+  const own = ownDims(movement);
+  const lifted = reshapeOwn(movement, [...new Array<number>(dims.length - own.length).fill(1), ...own]);
+  return lifted && broadcastTo(lifted, [...lifted.dims.slice(0, lead), ...dims]);
+};
+
+const moveTile: Move = ({ node, view, lead, facts }) => {
+  const repeats = integers(facts, node.inputs[1]);
+  return repeats?.reduce((tiled: LabelView | undefined, count, axis) => {
+    if (tiled === undefined || count === 1) return tiled;
+    const size = tiled.dims[axis + lead]!;
+    const positions = range(0, size * count).map((at) => at % size);
+    return gatherAxis(tiled, axis + lead, positions, [positions.length]);
+  }, view);
+};
+
+function padAmounts({ node, facts }: Movement, rank: number): number[] | undefined {
+  const given = getInts(node, "pads") ?? integers(facts, node.inputs[1]);
+  const axes = integers(facts, node.inputs[3]);
+  if (given === undefined || axes === undefined) return given;
+  const amounts = new Array<number>(2 * rank).fill(0);
+  axes.forEach((each, at) => {
+    const axis = fromFront(each, rank);
+    amounts[axis] = given[at]!;
+    amounts[axis + rank] = given[at + axes.length]!;
+  });
+  return amounts;
+}
+
+function padsWithZeros({ node, facts }: Movement): boolean {
+  if ((getString(node, "mode") ?? "constant") !== "constant") return false;
+  const fill = node.attributes.get("value");
+  if (fill?.type === "FLOAT") return fill.value === 0;
+  if (!node.inputs[2]) return true;
+  return integers(facts, node.inputs[2])?.every((value) => value === 0) ?? false;
+}
+
+/** Negative amounts cut, as in ONNX. */
+const movePad: Move = (movement) => {
+  const { lead } = movement;
+  const rank = movement.view.dims.length - lead;
+  const amounts = padAmounts(movement, rank);
+  if (amounts === undefined || !padsWithZeros(movement)) return undefined;
+  let view: LabelView | undefined = movement.view;
+  for (let axis = 0; axis < rank && view !== undefined; axis++) {
+    const [before, after] = [amounts[axis]!, amounts[axis + rank]!];
+    const [cut, length] = [Math.max(0, -before), view.dims[axis + lead]!];
+    const kept = length - cut - Math.max(0, -after);
+    if (kept < length) view = gatherAxis(view, axis + lead, range(cut, kept), [kept]);
+    if (view === undefined || (before <= 0 && after <= 0)) continue;
+    view = movement.pad(view, axis + lead, Math.max(0, before), Math.max(0, after));
+  }
+  return view;
+};
+
+/** DepthToSpace and SpaceToDepth are a Reshape, a Transpose and a Reshape. */
+const moveDepthToSpace: Move = (movement) => {
+  const { node, facts } = movement;
+  const [n, c, h, w] = ownDims(movement) as [number, number, number, number];
+  const size = getInt(node, "blocksize")!;
+  const isDepthFirst = (getString(node, "mode") ?? "DCR") === "DCR";
+  const depth = c / (size * size);
+  const split = reshapeOwn(movement, isDepthFirst ? [n, size, size, depth, h, w] : [n, depth, size, size, h, w]);
+  const order = isDepthFirst ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3];
+  return split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!));
+};
+
+const moveSpaceToDepth: Move = (movement) => {
+  const { node, facts } = movement;
+  const [n, c, h, w] = ownDims(movement) as [number, number, number, number];
+  const size = getInt(node, "blocksize")!;
+  const split = reshapeOwn(movement, [n, c, h / size, size, w / size, size]);
+  const order = [0, 3, 5, 1, 2, 4];
+  return split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!));
+};
+
+function transposeOwn(view: LabelView, lead: number, order: readonly number[]): LabelView {
+  return transpose(view, [...range(0, lead), ...order.map((axis) => axis + lead)]);
+}
+
+function reshapeIn(view: LabelView, lead: number, dims: readonly number[] | undefined): LabelView | undefined {
+  return dims && reshape(view, [...view.dims.slice(0, lead), ...dims]);
+}
+
+const moves: Readonly<Record<string, Move>> = {
+  Cast: moveCast,
+  DepthToSpace: moveDepthToSpace,
+  Dropout: keepOrder,
+  Expand: moveExpand,
+  Flatten: keepOrder,
+  Gather: moveGather,
+  GatherND: moveGatherNd,
+  Identity: keepOrder,
+  Pad: movePad,
+  Reshape: keepOrder,
+  Slice: moveSlice,
+  SpaceToDepth: moveSpaceToDepth,
+  Split: moveSplit,
+  Squeeze: keepOrder,
+  Tile: moveTile,
+  Transpose: moveTranspose,
+  Unsqueeze: keepOrder,
+};
+
+/** Concat moves several inputs at once and has its own function. */
+export function isMovement(node: Node): boolean {
+  return node.domain === "" && (node.opType === "Concat" || Object.hasOwn(moves, node.opType));
+}
+
+/** Labels of one output of a movement op with a single moved input; undefined when they cannot be told. */
+export function moveLabels(movement: Movement): LabelView | undefined {
+  const { node, output } = movement;
+  if (output > 0 && node.opType !== "Split") return undefined;
+  const move = moves[node.opType];
+  const dims = movement.facts.dims(node.outputs[output]!);
+  const moved = dims && elementCount(dims) > 0 ? move?.(movement) : undefined;
+  return moved && moved.dims.slice(movement.lead).join() === dims!.join() ? moved : undefined;
+}
+
+/** The inputs of a Concat one after the other; a run of constant zeros at either end is padding. */
+export function concatLabels(
+  node: Node,
+  inputs: readonly (LabelView | { readonly zeros: number } | undefined)[],
+  lead: number,
+  pad: PadLabels,
+): LabelView | undefined {
+  const views = inputs.filter((input): input is LabelView => input !== undefined && "tables" in input);
+  if (views.length === 0 || inputs.includes(undefined)) return undefined;
+  const axis = lead + fromFront(getInt(node, "axis") ?? 0, views[0]!.dims.length - lead);
+  const first = inputs.findIndex((input) => input === views[0]);
+  const last = inputs.findLastIndex((input) => input === views.at(-1));
+  if (last - first + 1 !== views.length) return undefined;
+  const length = (from: number, to: number): number =>
+    inputs.slice(from, to).reduce((sum, input) => sum + (input && "zeros" in input ? input.zeros : 0), 0);
+  const [before, after] = [length(0, first), length(last + 1, inputs.length)];
+  const joined = concat(views, axis);
+  return joined && (before + after > 0 ? pad(joined, axis, before, after) : joined);
+}
+
+/** Whether a value is a constant of zeros, of any shape. */
+export function isZeroConstant(facts: ConcreteFacts, name: string): boolean {
+  const tensor = facts.constant(name);
+  return tensor !== undefined && Array.from(tensor.data as ArrayLike<number>).every((value) => Number(value) === 0);
+}
