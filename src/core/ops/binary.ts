@@ -25,13 +25,10 @@ interface BinaryOp {
   readonly int32?: OnNumbers;
   /** f on 64-bit integers; without it `number` is used, which must not do arithmetic. */
   readonly int64?: OnBigInts;
+  /** B divides: a zero in it is refused for integers. */
+  readonly divides?: true;
   /** f where at least one element is only known as a symbol, null where that says nothing. */
   readonly symbolic?: (a: Dim, b: Dim) => Dim;
-}
-
-function dividedBy<T extends number | bigint>(divisor: T): T {
-  if (divisor) return divisor;
-  throw new AdderNetError("ADN_DATA", "integer division by zero");
 }
 
 const comparable: readonly DataType[] = [...numericTypes, "bool", "string"];
@@ -71,8 +68,8 @@ const binaryTable: Record<string, BinaryOp> = {
   },
   Div: {
     first: 7, types: numericTypes, number: (a, b) => a / b,
-    int32: (a, b) => Math.trunc(a / dividedBy(b)), int64: (a, b) => a / dividedBy(b),
-    symbolic: (a, b) => (b === 1 ? a : null),
+    int32: (a, b) => Math.trunc(a / b), int64: (a, b) => a / b,
+    divides: true, symbolic: (a, b) => (b === 1 ? a : null),
   },
   Equal: { ...compare(7, comparable, (a, b) => (a === b ? 1 : 0)), symbolic: symbolsEqual },
   Greater: compare(7, numericTypes, (a, b) => (a > b ? 1 : 0)),
@@ -91,16 +88,24 @@ const binaryTable: Record<string, BinaryOp> = {
 const floorModulo: BinaryOp = {
   first: 10,
   types: numericTypes,
-  number: (a, b) => a - Math.floor(a / dividedBy(b)) * b,
-  int64: (a, b) => ((a % dividedBy(b)) + b) % b,
+  number: (a, b) => a - Math.floor(a / b) * b,
+  int64: (a, b) => ((a % b) + b) % b,
+  divides: true,
 };
 const remainder: BinaryOp = {
   first: 10,
   types: numericTypes,
   number: (a, b) => a % b,
-  int32: (a, b) => a % dividedBy(b),
-  int64: (a, b) => a % dividedBy(b),
+  int64: (a, b) => a % b,
+  divides: true,
 };
+
+function requireNonZero({ type, data }: Tensor, where: string): void {
+  if (type === "float32" || type === "float64") return;
+  const zeros: ArrayLike<unknown> & { includes(value: unknown): boolean } = data;
+  if (!zeros.includes(0) && !zeros.includes(0n)) return;
+  throw new AdderNetError("ADN_DATA", "integer division by zero", { where });
+}
 
 /** f by the type it works on: floats, 64-bit integers, other integers. */
 function functionFor(op: BinaryOp, type: DataType): OnNumbers {
@@ -163,6 +168,7 @@ function applyBinary(op: BinaryOp): NonNullable<OpDefinition["reference"]> {
     const [a, b] = [inputs[0]!, inputs[1]!];
     requireType(a.type, op.types, context.where);
     const dims = shapesFor(infer, node, inputs, context)[0]!;
+    if (op.divides) requireNonZero(b, context.where);
     const type = op.answers ?? a.type;
     const data = allocate(type, elementCount(dims));
     applyBroadcast(a, b, dims, data, functionFor(op, a.type));

@@ -1,5 +1,6 @@
 // What shape rules share: elements that carry shapes, broadcasting of partly known shapes, axes.
 
+import type { DataType } from "../dtype.ts";
 import { AdderNetError } from "../errors.ts";
 import type { Dim, Node } from "../ir/model.ts";
 import { elementCount, type Tensor, toNumbers } from "../tensor.ts";
@@ -9,7 +10,8 @@ import { axisFromFront } from "./operands.ts";
 /** Longest integer tensor whose elements are followed one by one. */
 export const longestElements = 1024;
 
-export const isInteger = (fact: ValueFact): boolean => fact.elemType === "int64" || fact.elemType === "int32";
+const followedTypes: readonly DataType[] = ["int64", "int32", "bool"];
+const isFollowed = ({ elemType }: ValueFact): boolean => followedTypes.includes(elemType);
 
 /** Whether the node gives input `index`; an input it gives may still be unknown to shape inference. */
 export function hasInput(node: Node, index: number): boolean {
@@ -33,9 +35,9 @@ export function factOf(tensor: Tensor): ValueFact {
   return { elemType: tensor.type, shape: tensor.dims, constant: tensor };
 }
 
-/** The elements of an integer scalar or vector, each as far as it is known; undefined where nothing is. */
+/** The elements of an integer or bool scalar or vector, each as far as it is known; undefined where nothing is. */
 export function elementsOf(fact: ValueFact | undefined): readonly Dim[] | undefined {
-  if (fact === undefined || !isInteger(fact) || (fact.shape?.length ?? 0) > 1) return undefined;
+  if (fact === undefined || !isFollowed(fact) || (fact.shape?.length ?? 0) > 1) return undefined;
   if (fact.elements !== undefined) return fact.elements;
   const { constant } = fact;
   return constant && elementCount(constant.dims) <= longestElements ? toNumbers(constant) : undefined;
@@ -51,7 +53,7 @@ export function integersOf(fact: ValueFact | undefined): number[] | undefined {
 
 /** Adds `elements` to an integer fact, when there are any worth following. */
 export function withElements(fact: ValueFact, elements: readonly Dim[] | undefined): ValueFact {
-  if (elements === undefined || elements.length > longestElements || !isInteger(fact)) return fact;
+  if (elements === undefined || elements.length > longestElements || !isFollowed(fact)) return fact;
   if ((fact.shape?.length ?? 0) > 1 || elements.every((element) => element === null)) return fact;
   return { ...fact, elements };
 }

@@ -170,11 +170,18 @@ function concat(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
 }
 
 /** Lengths of the parts of a split: given, or as equal as possible with the remainder in the last one. */
-function splitLengths(node: Node, facts: Facts, length: Dim, { where }: OpContext): Dim[] {
+function splitLengths(node: Node, facts: Facts, length: Dim, { opset, where }: OpContext): Dim[] {
   const count = node.outputs.length;
   const isGiven = hasInput(node, 1);
   const asked = isGiven ? integersOf(facts[1]) : getInts(node, "split");
   if (isGiven && asked === undefined) return new Array<Dim>(count).fill(null);
+  if (asked === undefined && opset < 18 && typeof length === "number" && length % count !== 0) {
+    throw new AdderNetError("ADN_SHAPE", "the axis does not split into equal parts", {
+      where,
+      expected: `a multiple of ${count}`,
+      found: `${length}`,
+    });
+  }
   const parts = asked ?? equalParts(length, getInt(node, "num_outputs") ?? count);
   const isShort = typeof length === "number" && asked !== undefined && sumOf(asked) !== length;
   if (parts.length >= count && !isShort && parts.every((part) => part === null || part >= 0)) return parts;

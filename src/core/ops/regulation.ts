@@ -5,7 +5,7 @@ import { getFloat } from "../ir/attributes.ts";
 import type { Node } from "../ir/model.ts";
 import { allocate, type NumberArray, type Tensor } from "../tensor.ts";
 import type { Inferred, Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
-import { hasInput, standardOp } from "./facts.ts";
+import { factOf, hasInput, standardOp } from "./facts.ts";
 import { numericTypes, requireSameType } from "./operands.ts";
 import { requireType } from "./unary.ts";
 
@@ -35,6 +35,11 @@ export function clipBounds(node: Node, inputs: Inputs, opset: number): [Bound, B
 function clip(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
   const { type, data, dims } = inputs[0]!;
   requireType(type, numericTypes, context.where);
+  inferClip(
+    node,
+    inputs.map((tensor) => tensor && factOf(tensor)),
+    context,
+  );
   const [min, max] = clipBounds(node, inputs, context.opset) as [number | undefined, number | undefined];
   const [source, target] = [data as NumberArray, allocate(type, data.length) as NumberArray];
   for (let index = 0; index < source.length; index++) {

@@ -48,18 +48,20 @@ function size(_node: Node, [data]: Inputs): Tensor[] {
   return [int64Tensor([elementCount(data!.dims)], [])];
 }
 
-/** Factors of `whole` that are left after those of `parts` are taken out, or null where that is unknown. */
+const isNumber = (dim: Dim): dim is number => typeof dim === "number";
+
+/** What `whole` multiplies to when divided by `parts`: null where that is unknown, undefined where it does not divide. */
 function quotient(whole: readonly Dim[], parts: readonly Dim[]): Dim | undefined {
-  const left = [...whole];
-  const remaining = parts.filter((part) => {
-    const at = part === null ? -1 : left.indexOf(part);
-    if (at >= 0) left.splice(at, 1);
-    return at < 0;
-  });
-  const [top, bottom] = [productOf(left), productOf(remaining)];
-  if (bottom === 1) return top;
-  if (typeof top !== "number" || typeof bottom !== "number") return null;
-  return bottom !== 0 && top % bottom === 0 ? top / bottom : undefined;
+  const symbols = whole.filter((dim) => !isNumber(dim));
+  for (const part of parts.filter((dim) => !isNumber(dim))) {
+    const at = part === null ? -1 : symbols.indexOf(part);
+    if (at < 0) return null;
+    symbols.splice(at, 1);
+  }
+  const [top, bottom] = [elementCount(whole.filter(isNumber)), elementCount(parts.filter(isNumber))];
+  if (symbols.length === 0) return bottom !== 0 && top % bottom === 0 ? top / bottom : undefined;
+  if (top === 0 && bottom !== 0) return 0;
+  return symbols.length === 1 && top === bottom ? symbols[0]! : null;
 }
 
 function mismatch(from: readonly Dim[], to: readonly Dim[], where: string): AdderNetError {

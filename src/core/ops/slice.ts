@@ -55,7 +55,8 @@ function windowsOf(
   if (starts === undefined || ends === undefined) {
     throw new AdderNetError("ADN_ATTRIBUTE", "starts or ends are missing", { where });
   }
-  const count = starts?.length ?? ends?.length ?? asked?.length;
+  const length = facts[1]?.shape?.[0];
+  const count = starts?.length ?? (typeof length === "number" ? length : ends?.length);
   const axes = asked === undefined && count !== undefined ? [...Array(count).keys()] : asked;
   if (axes == null || !axes.every((axis) => typeof axis === "number")) return undefined;
   for (const list of [starts, ends, steps]) {

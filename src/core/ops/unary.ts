@@ -2,7 +2,7 @@
 
 import type { DataType } from "../dtype.ts";
 import { AdderNetError } from "../errors.ts";
-import { getFloat, getString } from "../ir/attributes.ts";
+import { getFloat, getString, nodeLabel } from "../ir/attributes.ts";
 import type { Node } from "../ir/model.ts";
 import { allocate, type NumberArray, type Tensor } from "../tensor.ts";
 import type { Inferred, Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
@@ -39,7 +39,7 @@ function gelu(node: Node): Scalar {
   }
   if (approximate === "none") return (x) => 0.5 * x * (1 + errorFunction(x / Math.SQRT2));
   throw new AdderNetError("ADN_ATTRIBUTE", "attribute approximate is unknown", {
-    where: node.name,
+    where: nodeLabel(node),
     expected: "none or tanh",
     found: approximate,
   });

@@ -210,7 +210,7 @@ const values: Readonly<Record<string, Tensor>> = {
   uint8: bytes([0, 1, 128, 255]),
   bool: bools([0, 1]),
 };
-const fractions = floats([0.1, -2.5, 65504, 1e-7, 3.1416, 1e-5, 0, 70000, 1.0009765625, 1.00048828125]);
+const fractions = floats([0.1, -2.5, 65504, 1e-7, 3.3, 1e-5, 0, 70000, 1.0009765625, 1.00048828125]);
 const halves: Tensor = {
   type: "float16",
   data: Uint16Array.of(0x3c00, 0xc248, 0x0001, 0x7bff, 0x8000, 0x7c00),
