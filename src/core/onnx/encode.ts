@@ -249,12 +249,12 @@ function tooLarge(found: number): AdderNetError {
   });
 }
 
-/** Bytes of tensor data in the message, wherever they are nested. */
-function tensorBytes(value: unknown): number {
-  if (value instanceof Uint8Array) return value.length;
-  if (Array.isArray(value)) return value.reduce<number>((sum, part) => sum + tensorBytes(part), 0);
-  if (typeof value !== "object" || value === null) return typeof value === "string" ? value.length + 8 : 12;
-  return Object.values(value).reduce<number>((sum, part) => sum + tensorBytes(part), 8);
+/** Bytes of data in the message, wherever they are nested, and `perField` for everything else; strings at their longest. */
+function countBytes(value: unknown, perField: number): number {
+  if (value instanceof Uint8Array) return value.length + perField;
+  if (typeof value === "string") return perField === 0 ? 0 : 3 * value.length + perField;
+  if (typeof value !== "object" || value === null) return perField;
+  return Object.values(value).reduce<number>((sum, part) => sum + countBytes(part, perField), perField);
 }
 
 function writeWire(proto: ModelProto, sizeHint: number): Uint8Array {
@@ -265,10 +265,11 @@ function writeWire(proto: ModelProto, sizeHint: number): Uint8Array {
   }
 }
 
+/** A field's tag and length or varint take up to 12 bytes. */
 function writeProto(proto: ModelProto): Uint8Array {
-  const estimate = tensorBytes(proto);
-  if (estimate > largestFile + 2 ** 20) throw tooLarge(estimate);
-  const bytes = writeWire(proto, Math.min(estimate, largestFile));
+  const atLeast = countBytes(proto, 0);
+  if (atLeast > largestFile) throw tooLarge(atLeast);
+  const bytes = writeWire(proto, Math.min(countBytes(proto, 12), largestFile));
   if (bytes.length > largestFile) throw tooLarge(bytes.length);
   return bytes;
 }
