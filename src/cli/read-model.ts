@@ -1,6 +1,6 @@
 // A model from disk: its bytes, decoded, with the external data of its folder.
 
-import { closeSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import { readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
 import { AdderNetError } from "../core/errors.ts";
 import type { Model } from "../core/ir/model.ts";
@@ -10,6 +10,8 @@ export interface ModelFile {
   readonly path: string;
   readonly bytes: Uint8Array;
   readonly model: Model;
+  /** Size on disk, external data included. */
+  readonly totalBytes: number;
   /** Every file read, the model's first. */
   readonly files: readonly string[];
 }
@@ -63,22 +65,15 @@ export function readModel(path: string): ModelFile {
   const files = [path];
   refuseOtherFormats(path);
   const bytes = readWholeFile(path);
+  let totalBytes = bytes.length;
   const externalData = (location: string): Uint8Array | undefined => {
     const file = externalPath(path, location);
     if (file === undefined) return undefined;
     files.push(file);
-    return readFileSync(file);
+    const data = readFileSync(file);
+    totalBytes += data.length;
+    return data;
   };
-  return { path, bytes, model: decodeModel(bytes, { where: path, externalData }), files };
-}
-
-/** The first bytes of a file, to tell what it is. */
-export function readHead(path: string, length: number): Uint8Array {
-  const file = openSync(path, "r");
-  try {
-    const head = new Uint8Array(length);
-    return head.subarray(0, readSync(file, head, 0, length, 0));
-  } finally {
-    closeSync(file);
-  }
+  const model = decodeModel(bytes, { where: path, externalData });
+  return { path, bytes, model, totalBytes, files };
 }

@@ -1,0 +1,247 @@
+// addernet convert: an export in, an optimised and verified model out.
+
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { type ConvertProgress, type ConvertReport, convert, defaultCheck } from "../../../converter/index.ts";
+import { AdderNetError } from "../../core/errors.ts";
+import type { Model } from "../../core/ir/model.ts";
+import { decodeModel, type EncodedModel, encodeModel } from "../../core/onnx/index.ts";
+import { adderSettings } from "../adder-settings.ts";
+import { defineCommand, type Flags, type FlagValues } from "../command.ts";
+import type { Context } from "../context.ts";
+import { readFeeds } from "../feeds.ts";
+import { fileRunner } from "../file-runner.ts";
+import * as types from "../flag-types.ts";
+import { describeLayer, type LayerRow, layerTable } from "../layers.ts";
+import { countOps } from "../op-counts.ts";
+import { type ModelFile, readModel } from "../read-model.ts";
+import { textTable } from "../text-table.ts";
+import { checkOutput, type OutputFile, writeFiles } from "../write-file.ts";
+
+const flags = {
+  output: { short: "o", type: types.path, placeholder: "OUT", help: "where the model goes" },
+  "input-shape": {
+    type: types.namedShape,
+    placeholder: "NAME:1,3,32,32",
+    repeat: true,
+    help: "fix the shape of an input; a length may be a symbol",
+  },
+  "map-op": {
+    type: types.opName,
+    placeholder: "DOMAIN::OP",
+    repeat: true,
+    help: "an op of your own that is an adder layer",
+  },
+  set: {
+    type: types.nodeSetting,
+    placeholder: "NODE.strides=2,2",
+    repeat: true,
+    help: "an attribute that the exporter lost",
+  },
+  target: {
+    type: types.oneOf("custom", "standard"),
+    placeholder: "custom|standard",
+    default: "custom",
+    help: "custom keeps addernet::Adder2d with a body in standard ops beside it; standard leaves only ONNX ops",
+  },
+  check: {
+    type: types.integer,
+    placeholder: "N",
+    help: `random inputs to verify with (default ${defaultCheck.samples})`,
+  },
+  "no-check": { help: "write without verifying" },
+  input: {
+    type: types.namedPath,
+    placeholder: "[NAME=]X.npy",
+    repeat: true,
+    help: "verify with these inputs as well",
+  },
+  rtol: {
+    type: types.nonNegative,
+    placeholder: "R",
+    default: defaultCheck.rtol,
+    help: "accepted difference, relative to the largest value of an output",
+  },
+  atol: {
+    type: types.nonNegative,
+    placeholder: "A",
+    default: defaultCheck.atol,
+    help: "accepted difference, absolute",
+  },
+  "external-data": { help: "write the weights to OUT.data beside OUT" },
+  report: { type: types.path, placeholder: "R.json", help: "write what --json prints to a file as well" },
+} as const satisfies Flags;
+
+type ConvertFlags = FlagValues<typeof flags>;
+
+function checkTargets(file: ModelFile, given: ConvertFlags): string {
+  const { output, report } = given;
+  if (output === undefined) {
+    throw new AdderNetError("ADN_USAGE", "-o is missing: where does the model go?", {
+      where: "convert",
+      fix: `for example -o ${file.path.replace(/(\.onnx)?$/i, ".adder.onnx")}`,
+    });
+  }
+  const inputs = [...file.files, ...given.input.map(({ path }) => path)];
+  checkOutput(output, inputs);
+  if (given["external-data"]) checkOutput(`${output}.data`, inputs);
+  if (report !== undefined) checkOutput(report, inputs);
+  return output;
+}
+
+function checkOf(file: ModelFile, given: ConvertFlags) {
+  const { check, rtol, atol } = given;
+  if (given["no-check"]) {
+    if (check === undefined && given.input.length === 0) return false;
+    throw new AdderNetError("ADN_USAGE", "--no-check excludes --check and --input", { where: "convert" });
+  }
+  const feeds = given.input.length > 0 ? [readFeeds(given.input, file.model)] : [];
+  return { ...defaultCheck, rtol, atol, feeds, ...(check !== undefined && { samples: check }) };
+}
+
+async function convertFile(file: ModelFile, given: ConvertFlags, context: Context) {
+  const runner = fileRunner();
+  const onProgress = ({ phase, done, total }: ConvertProgress): void => context.progress(phase, done, total);
+  try {
+    const converted = await convert(file.model, {
+      set: adderSettings(given.set),
+      mapOps: new Map(given["map-op"].map((name) => [name, "adder2d"])),
+      inputShapes: new Map(given["input-shape"].map(({ name, dims }) => [name, dims])),
+      target: given.target,
+      check: checkOf(file, given),
+      run: runner.run,
+      onProgress,
+    });
+    return { ...converted, verifiedBy: runner.usedReference() ? "reference" : "runtime" };
+  } finally {
+    await runner.dispose();
+  }
+}
+
+function encode(model: Model, output: string, external: boolean): EncodedModel {
+  if (!external) return encodeModel(model);
+  const encoded = encodeModel(model, { externalData: { location: basename(`${output}.data`) } });
+  // What was verified had its weights inside: make sure that they are found again.
+  decodeModel(encoded.bytes, { where: output, externalData: () => encoded.externalData });
+  return encoded;
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 10_000
+    ? `${bytes} B`
+    : bytes < 1e7
+      ? `${(bytes / 1e3).toFixed(0)} kB`
+      : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+interface OpChange {
+  readonly op: string;
+  readonly before: number;
+  readonly after: number;
+}
+
+function opChanges(before: Model, after: Model): OpChange[] {
+  const [old, now] = [countOps(before.graph), countOps(after.graph)];
+  return [...new Set([...old.keys(), ...now.keys()])]
+    .map((op) => ({ op, before: old.get(op) ?? 0, after: now.get(op) ?? 0 }))
+    .sort((a, b) => b.after - a.after || b.before - a.before || (a.op < b.op ? -1 : 1));
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+interface Summary {
+  readonly input: { readonly path: string; readonly bytes: number; readonly sha256: string };
+  readonly output: {
+    readonly path: string;
+    readonly bytes: number;
+    readonly sha256: string;
+    readonly externalData?: string;
+  };
+  readonly ops: readonly OpChange[];
+  readonly layers: readonly LayerRow[];
+  readonly report: ConvertReport;
+  readonly verifiedBy: string;
+}
+
+function verificationText({ report: { verification }, verifiedBy }: Summary): string {
+  if (verification === undefined) return "not verified";
+  const { samples, maxDifference, tolerance, output } = verification;
+  const by = verifiedBy === "runtime" ? "the runtime" : "the reference of every op";
+  return `verified on ${samples} inputs with ${by}: largest difference ${maxDifference.toPrecision(3)} in "${output}" (accepted ${tolerance.toPrecision(3)})`;
+}
+
+function summaryText(summary: Summary): string {
+  const { input, output, ops, layers, report } = summary;
+  const rows = [
+    ["", "before", "after"],
+    ...ops.map(({ op, before, after }) => [op, `${before}`, `${after}`]),
+    ["all nodes", `${report.nodesBefore}`, `${report.nodesAfter}`],
+  ];
+  return [
+    textTable(rows, { head: true }),
+    layers.length > 0 ? `adder layers: ${layers.length}\n${layerTable(layers)}` : "no adder layers",
+    `${input.path}, ${sizeText(input.bytes)} -> ${output.path}, ${sizeText(output.bytes)}`,
+    verificationText(summary),
+  ].join("\n\n");
+}
+
+function summaryJson({ input, output, ops, layers, report, verifiedBy }: Summary) {
+  const { warnings, passes, nodesBefore, nodesAfter, verification } = report;
+  return {
+    schemaVersion: 1,
+    input,
+    output,
+    nodes: { before: nodesBefore, after: nodesAfter },
+    ops,
+    layers,
+    warnings,
+    passes: passes.filter(({ rewrites }) => rewrites > 0),
+    verification: verification ? { ...verification, by: verifiedBy } : null,
+  };
+}
+
+export const convertCommand = defineCommand({
+  name: "convert",
+  summary: "Turns a PyTorch export into an optimised model, and verifies what it writes.",
+  positionals: [{ name: "IN", help: "an .onnx file, with its external data beside it" }],
+  flags,
+  notes: [
+    "Verification runs the same inputs through the original's meaning in float64 and through the written file. When they differ by\nmore than atol + rtol * largest value, nothing is written and the exit code is 4.",
+  ],
+  examples: [
+    "addernet convert net.onnx -o net.adder.onnx",
+    "addernet convert net.onnx -o out.onnx --set /conv1/PythonOp.strides=2,2 --set /conv1/PythonOp.pads=1,1,1,1",
+    "addernet convert net.onnx -o out.onnx --map-op mylib::L1Conv --report out.report.json",
+  ],
+  run: async ({ positionals, flags: given }, context) => {
+    const file = readModel(positionals[0]!);
+    const output = checkTargets(file, given);
+    const { model, report, verifiedBy } = await convertFile(file, given, context);
+    const { bytes, externalData } = encode(model, output, given["external-data"]);
+    const dataPath = `${output}.data`;
+    const summary: Summary = {
+      input: { path: file.path, bytes: file.totalBytes, sha256: sha256(file.bytes) },
+      output: {
+        path: output,
+        bytes: bytes.length + (externalData?.length ?? 0),
+        sha256: sha256(bytes),
+        ...(externalData && { externalData: dataPath }),
+      },
+      ops: opChanges(file.model, model),
+      layers: report.layers.map(describeLayer),
+      report,
+      verifiedBy,
+    };
+    const json = summaryJson(summary);
+    const files: OutputFile[] = [
+      ...(externalData ? [{ path: dataPath, bytes: externalData }] : []),
+      ...(given.report === undefined
+        ? []
+        : [{ path: given.report, bytes: `${JSON.stringify(json, null, 2)}\n` }]),
+      { path: output, bytes },
+    ];
+    writeFiles(files);
+    for (const { message, fix } of report.warnings) context.warn(`${message}; ${fix}`);
+    return { text: summaryText(summary), json };
+  },
+});
