@@ -19,11 +19,11 @@ const reshapeOps = ["Reshape", "Flatten", "Squeeze"];
 const channelOps = ["BatchNormalization", "Relu", "Clip"];
 const binaryOps = ["Add", "Sub", "Mul", "Div"];
 
-/** Whether [N, M, 1, 1] becomes [N, M]. */
+/** Whether [N, M, 1, 1] becomes [N, M]: with N and M kept, height and width can only be 1. */
 function dropsPoint(facts: Facts, reshape: Node): boolean {
   const [input, output] = [facts.get(reshape.inputs[0]!)?.shape, facts.get(reshape.outputs[0]!)?.shape];
   if (input?.length !== 4 || output?.length !== 2) return false;
-  return [0, 1].every((axis) => sameDim(input[axis], output[axis])) && input[2] === 1 && input[3] === 1;
+  return [0, 1].every((axis) => sameDim(input[axis], output[axis]));
 }
 
 /** The reshape at input `side` of the node, when an adder layer feeds it and nothing else reads either. */

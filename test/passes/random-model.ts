@@ -58,7 +58,7 @@ type Grow = (builder: Builder, from: Value, picks: Picks) => Value | undefined;
 
 /** Mostly the newest value, so that chains form; now and then an older one, so that values are shared. */
 function pick(values: readonly Value[], number: number): Value {
-  return values[number % 3 === 0 ? number % values.length : values.length - 1]!;
+  return values[number % 6 === 0 ? number % values.length : values.length - 1]!;
 }
 
 function convolve(opType: "Conv" | "Adder2d"): Grow {
@@ -68,7 +68,7 @@ function convolve(opType: "Conv" | "Adder2d"): Grow {
       [4, 2][b % 5 === 0 ? 1 : 0]!,
       1 + (c % 4 === 0 ? 1 : 0),
     ];
-    const pad = kernel === 3 && d % 4 !== 0 ? 1 : 0;
+    const pad = kernel === 3 && d % 6 !== 0 ? 1 : 0;
     const length = (size: number): number => Math.floor((size + 2 * pad - kernel) / stride) + 1;
     const [height, width] = [length(from.height), length(from.width)];
     if (height < 1 || width < 1) return undefined;
@@ -183,24 +183,36 @@ const grows = {
 } satisfies Record<string, Grow>;
 
 export type StepKind = keyof typeof grows;
-export const stepKinds = Object.keys(grows) as StepKind[];
+/** Every kind of step, those that make up residual adder blocks more often. */
+export const stepKinds: readonly StepKind[] = [
+  ...(Object.keys(grows) as StepKind[]),
+  ...(["adder", "adder", "adder", "batchNorm", "batchNorm", "addValue", "addValue", "relu"] as const),
+];
 
-/** Flatten, in one of the ways exporters write it, then a fully connected layer and a batch norm. */
-function addHead(builder: Builder, from: Value, [a, b]: Picks): string {
-  const target = builder.tensor(
-    builder.name("target"),
-    int64Tensor(a % 2 === 0 ? [0, -1] : [-1, from.channels * from.height * from.width]),
-  );
-  const flat =
-    a % 3 === 0 ? builder.node("Flatten", [from.name]) : builder.node("Reshape", [from.name, target]);
+/** A fully connected layer: adder on one point then Flatten, or Flatten then Gemm or MatMul. */
+function fullyConnected(builder: Builder, from: Value, [a, b]: Picks): string {
+  if (b % 3 === 0) {
+    const pooled = builder.node("GlobalAveragePool", [from.name]);
+    const weights = builder.constant("fc", [3, from.channels, 1, 1]);
+    return builder.node("Flatten", [builder.node("Adder2d", [pooled, weights])]);
+  }
   const features = from.channels * from.height * from.width;
-  const full =
-    b % 2 === 0
-      ? builder.node("Gemm", [flat, builder.constant("fc", [3, features])], { transB: intAttribute(1) })
-      : builder.node("MatMul", [flat, builder.constant("fc", [features, 3])]);
+  const shape = int64Tensor(a % 2 === 0 ? [0, -1] : [-1, features]);
+  const flat =
+    a % 3 === 0
+      ? builder.node("Flatten", [from.name])
+      : builder.node("Reshape", [from.name, builder.tensor(builder.name("shape"), shape)]);
+  return b % 3 === 1
+    ? builder.node("Gemm", [flat, builder.constant("fc", [3, features])], { transB: intAttribute(1) })
+    : builder.node("MatMul", [flat, builder.constant("fc", [features, 3])]);
+}
+
+/** A fully connected layer with a bias row, a batch norm and a Relu. */
+function addHead(builder: Builder, from: Value, picks: Picks): string {
+  const full = fullyConnected(builder, from, picks);
   const biased = builder.node("Add", [full, builder.constant("row", [3])]);
   const parameters = ["gamma", "beta", "mean", "var"].map((name) => builder.constant(name, [3]));
-  return builder.node("BatchNormalization", [biased, ...parameters]);
+  return builder.node("Relu", [builder.node("BatchNormalization", [biased, ...parameters])]);
 }
 
 /** A model of float64 constants that follows the recipe; with `head` it ends in a fully connected layer. */
