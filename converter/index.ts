@@ -1,0 +1,14 @@
+// AdderNets out of PyTorch exports into optimised, verified ONNX.
+
+export {
+  type Converted,
+  type ConvertOptions,
+  type ConvertProgress,
+  type ConvertReport,
+  convert,
+  defaultCheck,
+} from "./convert.ts";
+export * from "./importers/index.ts";
+export { optimise } from "./optimise.ts";
+export * from "./passes/index.ts";
+export { type CheckOptions, type RunFile, type Verification, verify } from "./verify.ts";

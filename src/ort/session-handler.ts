@@ -1,0 +1,204 @@
+// One onnxruntime session made of segments: our kernels where they apply, inner onnxruntime sessions elsewhere.
+
+import type { InferenceSession, InferenceSessionHandler } from "onnxruntime-common";
+import { createSessionFromModel, type Session, supportsNode } from "../../runtime/index.ts";
+import type { DataType } from "../core/dtype.ts";
+import { AdderNetError } from "../core/errors.ts";
+import type { Model, Node } from "../core/ir/model.ts";
+import { encodeModel } from "../core/onnx/index.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { inferTypes } from "./infer-types.ts";
+import { partition, type Segment } from "./partition.ts";
+
+/** What we use of the caller's onnxruntime: onnxruntime-node, onnxruntime-web or anything with their interface. */
+export interface OrtModule {
+  readonly InferenceSession: {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+  readonly Tensor: new (type: never, data: never, dims: readonly number[]) => object;
+  readonly env: { readonly versions: object };
+  registerBackend(name: string, backend: object, priority: number): void;
+}
+
+interface SegmentRunner {
+  readonly segment: Segment;
+  run(feeds: ReadonlyMap<string, Tensor>): Promise<Readonly<Record<string, Tensor>>>;
+  explain(): string;
+  dispose(): Promise<void>;
+}
+
+export interface HandlerOptions {
+  /** Execution providers of the inner sessions. */
+  readonly inner: readonly InferenceSession.ExecutionProviderConfig[];
+  readonly threads?: number | "auto";
+  /** The caller's other session options, for the inner sessions. */
+  readonly sessionOptions: InferenceSession.SessionOptions;
+}
+
+/**
+ * Nodes our kernels take. They work on float32; integers (shapes, axes) must be known when planning, so they count only where they are
+ * constants or come from nodes that are ours.
+ */
+export function chooseOurs(model: Model, types: ReadonlyMap<string, DataType>): Set<Node> {
+  const ours = new Set<Node>();
+  const known = new Set(model.graph.initializers.keys());
+  for (const node of model.graph.nodes) {
+    const readable = node.inputs.every(
+      (name) => name === "" || known.has(name) || types.get(name) === "float32",
+    );
+    if (!readable || supportsNode(node, model.opsetImports) !== true) continue;
+    ours.add(node);
+    for (const output of node.outputs) known.add(output);
+  }
+  return ours;
+}
+
+async function ownRunner(segment: Segment, options: HandlerOptions): Promise<SegmentRunner> {
+  const session: Session = await createSessionFromModel(segment.model, {
+    ...(options.threads !== undefined && { threads: options.threads }),
+  });
+  return {
+    segment,
+    run: (feeds) => session.run(Object.fromEntries(feeds)),
+    explain: () => session.explain(),
+    dispose: async () => session.dispose(),
+  };
+}
+
+async function innerRunner(
+  ort: OrtModule,
+  segment: Segment,
+  options: HandlerOptions,
+): Promise<SegmentRunner> {
+  const session = await ort.InferenceSession.create(encodeModel(segment.model).bytes, {
+    ...options.sessionOptions,
+    executionProviders: options.inner,
+  });
+  const names = segment.model.graph.nodes.map(({ opType }) => opType).join(", ");
+  return {
+    segment,
+    async run(feeds) {
+      const tensors = Object.fromEntries(
+        [...feeds].map(([name, { type, data, dims }]) => [
+          name,
+          new ort.Tensor(type as never, data as never, dims),
+        ]),
+      );
+      return (await session.run(tensors as never)) as unknown as Record<string, Tensor>;
+    },
+    explain: () => `onnxruntime (${options.inner.map(providerName).join(", ")}): ${names}`,
+    dispose: () => session.release(),
+  };
+}
+
+function providerName(provider: InferenceSession.ExecutionProviderConfig): string {
+  return typeof provider === "string" ? provider : provider.name;
+}
+
+function withInputTypes(segment: Segment, types: ReadonlyMap<string, DataType>): Segment {
+  const { graph } = segment.model;
+  const inputs = graph.inputs.map((info) => {
+    const elemType = types.get(info.name);
+    if (info.type !== undefined || elemType === undefined) return info;
+    return { ...info, type: { kind: "tensor", elemType } as const };
+  });
+  return { ...segment, model: { ...segment.model, graph: { ...graph, inputs } } };
+}
+
+async function createRunners(
+  ort: OrtModule,
+  model: Model,
+  options: HandlerOptions,
+): Promise<SegmentRunner[]> {
+  const types = inferTypes(model);
+  const ours = chooseOurs(model, types);
+  const runners: SegmentRunner[] = [];
+  try {
+    for (const segment of partition(model, (node) => ours.has(node))) {
+      const typed = withInputTypes(segment, types);
+      const make =
+        segment.engine === "addernet" ? ownRunner(typed, options) : innerRunner(ort, typed, options);
+      runners.push(await make);
+    }
+  } catch (error) {
+    await Promise.all(runners.map((runner) => runner.dispose()));
+    throw error;
+  }
+  return runners;
+}
+
+function metadataOf(
+  infos: Model["graph"]["inputs"],
+  types: ReadonlyMap<string, DataType>,
+): InferenceSession.ValueMetadata[] {
+  return infos.map(({ name, type }) => {
+    const elemType = type?.kind === "tensor" ? type.elemType : types.get(name);
+    const shape = type?.kind === "tensor" ? (type.shape ?? []) : [];
+    if (elemType === undefined) return { name, isTensor: false };
+    return { name, isTensor: true, type: elemType as never, shape: shape.map((dim) => dim ?? "") };
+  });
+}
+
+/** A pre-allocated output is filled and answered; otherwise the fresh tensor is. */
+function fillFetch(fetch: unknown, result: Tensor): unknown {
+  const target = fetch as Tensor | null;
+  if (target === null || typeof target !== "object" || !("data" in target)) return result;
+  if (target.type !== result.type || target.dims.join() !== result.dims.join()) {
+    throw new AdderNetError("ADN_FEED", "a pre-allocated output has the wrong type or shape", {
+      expected: `${result.type} ${result.dims.join("x")}`,
+      found: `${target.type} ${target.dims.join("x")}`,
+    });
+  }
+  (target.data as Float32Array).set(result.data as Float32Array);
+  return target;
+}
+
+export interface ExplainableHandler extends InferenceSessionHandler {
+  explain(): string;
+}
+
+async function runSegments(
+  runners: readonly SegmentRunner[],
+  feeds: Map<string, Tensor>,
+): Promise<Map<string, Tensor>> {
+  for (const runner of runners) {
+    const inputs = new Map(runner.segment.inputs.map((name) => [name, feeds.get(name)!]));
+    const results = await runner.run(inputs);
+    for (const name of runner.segment.outputs) feeds.set(name, results[name]!);
+  }
+  return feeds;
+}
+
+/** The handler onnxruntime calls for a session of ours. `model` has no external data left and no function bodies of our ops. */
+export async function createHandler(
+  ort: OrtModule,
+  model: Model,
+  options: HandlerOptions,
+): Promise<ExplainableHandler> {
+  const runners = await createRunners(ort, model, options);
+  const types = inferTypes(model);
+  const { graph } = model;
+  const passed = new Map(
+    [...graph.initializers].filter(([name]) => graph.outputs.some((output) => output.name === name)),
+  );
+  return {
+    inputNames: graph.inputs.map(({ name }) => name),
+    outputNames: graph.outputs.map(({ name }) => name),
+    inputMetadata: metadataOf(graph.inputs, types),
+    outputMetadata: metadataOf(graph.outputs, types),
+    async run(feeds, fetches) {
+      const given = Object.entries(feeds as unknown as Record<string, Tensor>);
+      const values = await runSegments(runners, new Map([...passed, ...given]));
+      const wanted = Object.entries(fetches);
+      return Object.fromEntries(
+        wanted.map(([name, fetch]) => [name, fillFetch(fetch, values.get(name)!)]),
+      ) as never;
+    },
+    explain: () => runners.map((runner, index) => `segment ${index + 1}: ${runner.explain()}`).join("\n"),
+    async dispose() {
+      await Promise.all(runners.map((runner) => runner.dispose()));
+    },
+    startProfiling() {},
+    endProfiling() {},
+  };
+}
