@@ -411,9 +411,9 @@ describe("sizes made to exhaust time or memory end soon", () => {
       for (let depth = 0; depth < 3000; depth++) type = field(4, field(1, type));
       return field(7, field(11, field(2, type)));
     },
-    "ten million empty nodes": () => field(7, repeat(10_000_000, 0x0a, 0)),
-    "seventeen million attribute values": () => field(7, field(1, field(5, field(8, repeat(17_000_000, 1))))),
-    "seventeen million unknown fields": () => repeat(17_000_000, 0x98, 0x06, 0),
+    "nine million empty nodes": () => field(7, repeat(9_000_000, 0x0a, 0)),
+    "nine million attribute values": () => field(7, field(1, field(5, field(8, repeat(9_000_000, 1))))),
+    "nine million unknown fields": () => repeat(9_000_000, 0x98, 0x06, 0),
   };
   test.each(Object.entries(attacks))("%s", (_, make) => {
     const bytes = make();

@@ -4,7 +4,7 @@ import { onnx } from "onnx-static";
 import { LongBits, Reader, Writer } from "protobufjs-minimal";
 
 /** Fields and 64-bit list elements in one file; each may cost some hundred bytes, so more could exhaust memory. */
-const fieldLimit = 2 ** 24;
+const fieldLimit = 2 ** 23;
 
 class LimitedReader extends Reader {
   left = fieldLimit;
