@@ -19,6 +19,7 @@ import { topologicalOrder } from "./ir/walk.ts";
 import { castTensor } from "./ops/cast.ts";
 import type { OpDefinition, OpTable } from "./ops/define-op.ts";
 import { factOf } from "./ops/facts.ts";
+import { computedFloats } from "./ops/operands.ts";
 import { elementCount, type Tensor } from "./tensor.ts";
 
 export interface InterpretOptions {
@@ -28,21 +29,23 @@ export interface InterpretOptions {
   readonly functions?: readonly FunctionBody[];
   /** Most elements that one tensor may have; 2^28 when absent. */
   readonly maxElements?: number;
-  /** Called after each node; nodes inside a chain that is summed without being held are left out. */
-  readonly onNode?: (node: Node, outputs: readonly Tensor[]) => void;
+  /** Called after each node, those in functions included; nodes inside a chain that is summed without being held are left out. */
+  readonly onNode?: (node: Node, outputs: readonly (Tensor | undefined)[]) => void;
   /** Values to answer besides the graph's outputs. */
   readonly keep?: ReadonlySet<string>;
 }
 
 /** Above this many elements a difference that is only summed is not held. */
 const largestHeldDifference = 65536;
+/** Most elements that are summed without being held: minutes of work. */
+const mostSummed = 2 ** 34;
 
 interface Settings {
   readonly ops: OpTable;
   readonly functions: readonly FunctionBody[];
   readonly float64: boolean;
   readonly maxElements: number;
-  readonly onNode: (node: Node, outputs: readonly Tensor[]) => void;
+  readonly onNode: NonNullable<InterpretOptions["onNode"]>;
 }
 
 type OpSets = ReadonlyMap<string, number>;
@@ -226,8 +229,10 @@ function runOp(node: Node, known: Known, run: Run): readonly Tensor[] | "deferre
   const facts = inputs.map((tensor) => tensor && factOf(tensor));
   const shapes = definition.infer(meant, facts, context).map((fact) => fact?.shape);
   const [dims] = shapes as [readonly number[]];
-  const isDeferrable = run.chains.has(node) && inputs.every((tensor) => tensor && isFloat(tensor.type));
+  const isDeferrable =
+    run.chains.has(node) && inputs.every((tensor) => computedFloats.includes(tensor!.type));
   if (isDeferrable && elementCount(dims) > largestHeldDifference) {
+    requireRoom(node, dims, mostSummed);
     run.deferred.set(node.outputs[0]!, defer(node, inputs[0]!, inputs[1]!, dims));
     return "deferred";
   }
@@ -240,7 +245,7 @@ function runOp(node: Node, known: Known, run: Run): readonly Tensor[] | "deferre
   return outputs.map((tensor) => widened(tensor, run.settings.float64));
 }
 
-function runCall(node: Node, body: FunctionBody, run: Run): readonly Tensor[] {
+function runCall(node: Node, body: FunctionBody, run: Run): readonly (Tensor | undefined)[] {
   const values = new Map<string, Tensor>();
   for (const [index, tensor] of inputsOf(node, run).entries()) {
     if (tensor !== undefined) values.set(body.inputs[index]!, tensor);
@@ -255,7 +260,7 @@ function runCall(node: Node, body: FunctionBody, run: Run): readonly Tensor[] {
     valueInfo: new Map(),
   };
   runNodes(graph, body.opsetImports, values, run.settings, new Set(body.outputs));
-  return body.outputs.map((name) => values.get(name)!);
+  return body.outputs.map((name) => values.get(name));
 }
 
 /** How often each value is still to be read. */
