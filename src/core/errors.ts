@@ -9,6 +9,7 @@ export const exitCodes = {
   ADN_ONNX_WIRE: 2,
   ADN_ONNX_MODEL: 2,
   ADN_EXTERNAL_DATA: 2,
+  ADN_CHECKPOINT: 2,
   ADN_LIMIT: 2,
   ADN_FEED: 2,
   ADN_SHAPE: 3,
