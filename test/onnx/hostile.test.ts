@@ -56,6 +56,14 @@ describe("files that are no ONNX models are named", () => {
     expect(errorOf(() => decodeModel(bytes, { where: "m.onnx" })).message).toMatch(/^m\.onnx: /);
   });
 
+  test.each([undefined, "model.onnx", new ArrayBuffer(8)])("%s instead of bytes", (value) => {
+    expectError(
+      () => decodeModel(value as unknown as Uint8Array),
+      "ADN_USAGE",
+      /expected Uint8Array, found /,
+    );
+  });
+
   test("text that happens to be protobuf", () => {
     // Field 14, length 5: an entry list of metadata_props, then nothing else.
     expectError(() => decodeModel(Uint8Array.of(0x72, 2, 0x0a, 0)), "ADN_ONNX_WIRE", /not an ONNX model/);

@@ -324,21 +324,27 @@ const wireProblems: readonly { matches: RegExp; code: ErrorCode; problem: string
 ];
 
 function wireError(bytes: Uint8Array, cause: unknown): AdderNetError {
-  const kind = recognizeFile(bytes);
-  if (kind) return notOnnx(bytes);
   const reason = cause instanceof Error ? cause.message : "";
-  const known = wireProblems.find(({ matches }) => matches.test(reason));
-  if (known) return new AdderNetError(known.code, known.problem, { fix: known.fix });
-  return notOnnx(bytes);
+  const known = recognizeFile(bytes) ? undefined : wireProblems.find(({ matches }) => matches.test(reason));
+  return known ? new AdderNetError(known.code, known.problem, { fix: known.fix }) : notOnnx(bytes);
 }
 
 function notOnnx(bytes: Uint8Array): AdderNetError {
   const kind = recognizeFile(bytes);
-  const details = kind ? { found: kind.name, ...(kind.fix && { fix: kind.fix }) } : {};
-  return new AdderNetError("ADN_ONNX_WIRE", "this is not an ONNX model", details);
+  if (!kind) return new AdderNetError("ADN_ONNX_WIRE", "this is not an ONNX model, or a damaged one");
+  return new AdderNetError("ADN_ONNX_WIRE", "this is not an ONNX model", {
+    found: kind.name,
+    ...(kind.fix && { fix: kind.fix }),
+  });
 }
 
 function readProto(bytes: Uint8Array): ModelProto {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new AdderNetError("ADN_USAGE", "a model is given as its bytes", {
+      expected: "Uint8Array",
+      found: Object.prototype.toString.call(bytes).slice(8, -1),
+    });
+  }
   if (bytes.length >= 2 ** 31) {
     throw new AdderNetError("ADN_LIMIT", "an ONNX file cannot exceed 2 GiB", {
       fix: "keep the weights in external data",
@@ -367,7 +373,6 @@ function sortGraph(graph: Graph): void {
   graph.nodes = sortNodes(graph.nodes);
 }
 
-/** Order matters inside out: a node is placed by what its subgraphs read. */
 function sortNodes(nodes: readonly Node[]): Node[] {
   for (const node of nodes) {
     for (const attribute of node.attributes.values()) {
