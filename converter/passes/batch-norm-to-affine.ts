@@ -1,15 +1,15 @@
 // BatchNormalization after an adder layer becomes the layer's own scale and bias.
 
-import type { Graph, Node } from "../../src/core/ir/model.ts";
+import type { Node } from "../../src/core/ir/model.ts";
 import { batchNormAffine } from "./batch-norm.ts";
 import { affineLayer } from "./channel-affine.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
-function fuse(graph: Graph, node: Node): boolean {
-  const source = soleSource(graph, node, 0);
-  const layer = isAdder2d(source) ? affineLayer(graph, source) : undefined;
-  const affine = layer?.takesFactor && batchNormAffine(graph, node, layer.channels);
+function fuse(node: Node, site: Site): boolean {
+  const source = soleSource(site, node, 0);
+  const layer = isAdder2d(source) ? affineLayer(site.graph, source) : undefined;
+  const affine = layer?.takesFactor && batchNormAffine(site, node, layer.channels);
   if (!affine) return false;
   layer!.absorb(node, affine);
   return true;
@@ -22,5 +22,5 @@ function fuse(graph: Graph, node: Node): boolean {
 export const batchNormToAffine: Pass = {
   name: "batch-norm-to-affine",
   description: "BatchNormalization after Adder2d becomes its scale and B",
-  run: ({ graph }) => rewriteEach(graph, ["BatchNormalization"], (node) => fuse(graph, node)),
+  run: ({ graph }) => rewriteEach(graph, ["BatchNormalization"], fuse),
 };

@@ -4,7 +4,7 @@ import { byteLengthOf } from "../../src/core/dtype.ts";
 import { AdderNetError } from "../../src/core/errors.ts";
 import { definitionOf } from "../../src/core/infer-shapes.ts";
 import { nodeLabel } from "../../src/core/ir/attributes.ts";
-import { addInitializer, makeNode, removeNode, replaceNode, subgraphsOf } from "../../src/core/ir/edit.ts";
+import { addInitializer, makeNode, replaceNodes, subgraphsOf } from "../../src/core/ir/edit.ts";
 import type { Graph, Model, Node } from "../../src/core/ir/model.ts";
 import type { OpContext, OpDefinition, OpTable, ValueFact } from "../../src/core/ops/define-op.ts";
 import { elementCount, type Tensor } from "../../src/core/tensor.ts";
@@ -84,8 +84,8 @@ function compute(
   }
 }
 
-/** Outputs of the graph stay outputs of a node: an Identity of the constant. */
-function putResults(graph: Graph, node: Node, results: readonly Tensor[]): void {
+/** The nodes that stay in place of a folded one: outputs of the graph stay outputs of a node, an Identity of the constant. */
+function putResults(graph: Graph, node: Node, results: readonly Tensor[]): Node[] {
   const isOutput = new Set(graph.outputs.map(({ name }) => name));
   const identities: Node[] = [];
   for (const [index, name] of node.outputs.entries()) {
@@ -98,20 +98,18 @@ function putResults(graph: Graph, node: Node, results: readonly Tensor[]): void 
       graph.valueInfo.delete(name);
     }
   }
-  if (identities.length > 0) replaceNode(graph, node, ...identities);
-  else removeNode(graph, node);
+  return identities;
 }
 
-function foldNode(model: Model, node: Node, ops: OpTable): boolean {
+function foldNode(model: Model, node: Node, ops: OpTable): Node[] | undefined {
   const { graph } = model;
   const isFinal = node.opType === "Identity" || node.opType === "Constant";
-  if (isFinal && graph.outputs.some(({ name }) => node.outputs.includes(name))) return false;
+  if (isFinal && graph.outputs.some(({ name }) => node.outputs.includes(name))) return undefined;
   const inputs = constantInputs(graph, node);
   const results = inputs && compute(node, inputs, ops, model.opsetImports);
-  if (results === undefined) return false;
-  if (node.outputs.some((name, index) => name !== "" && results[index] === undefined)) return false;
-  putResults(graph, node, results);
-  return true;
+  if (results === undefined) return undefined;
+  if (node.outputs.some((name, index) => name !== "" && results[index] === undefined)) return undefined;
+  return putResults(graph, node, results);
 }
 
 /** Nodes are in topological order, so a chain of them folds in one run. */
@@ -119,6 +117,5 @@ export const foldConstants: Pass = {
   name: "fold-constants",
   description:
     "nodes whose inputs are all constant become constants; random ops and results that grow by over 16 MiB stay",
-  run: (model, { ops }) =>
-    [...model.graph.nodes].reduce((count, node) => count + (foldNode(model, node, ops) ? 1 : 0), 0),
+  run: (model, { ops }) => replaceNodes(model.graph, (node) => foldNode(model, node, ops)),
 };

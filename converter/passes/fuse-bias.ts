@@ -1,16 +1,16 @@
 // Add and Sub of a constant per channel go into the bias of the layer before.
 
-import type { Graph, Node } from "../../src/core/ir/model.ts";
+import type { Node } from "../../src/core/ir/model.ts";
 import { affineLayer, ones } from "./channel-affine.ts";
 import { channelValues, realConstantOf } from "./constants.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { soleSource } from "./sources.ts";
 
-function fuse(graph: Graph, node: Node): boolean {
+function fuse(node: Node, site: Site): boolean {
   const sides = node.opType === "Add" ? [0, 1] : [0];
   return sides.some((side) => {
-    const constant = realConstantOf(graph, node.inputs[1 - side]);
-    const layer = constant && affineLayer(graph, soleSource(graph, node, side));
+    const constant = realConstantOf(site.graph, node.inputs[1 - side]);
+    const layer = constant && affineLayer(site.graph, soleSource(site, node, side));
     const values = layer && channelValues(constant, layer.rank, 1, layer.channels);
     if (values === undefined) return false;
     const offset = node.opType === "Add" ? values : values.map((value) => -value);
@@ -23,5 +23,5 @@ function fuse(graph: Graph, node: Node): boolean {
 export const fuseBias: Pass = {
   name: "fuse-bias",
   description: "a constant per channel added after Adder2d, Conv or Gemm goes into its bias",
-  run: ({ graph }) => rewriteEach(graph, ["Add", "Sub"], (node) => fuse(graph, node)),
+  run: ({ graph }) => rewriteEach(graph, ["Add", "Sub"], fuse),
 };

@@ -3,7 +3,7 @@
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { type AffineLayer, affineLayer, type ChannelAffine } from "./channel-affine.ts";
 import { channelValues, realConstantOf } from "./constants.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { soleSource } from "./sources.ts";
 
 /** What the node does to input `side`, given the layer that makes that input. */
@@ -33,11 +33,11 @@ function affineAt(graph: Graph, node: Node, side: number, layer: AffineLayer): C
   return affine?.factor.every(Number.isFinite) ? affine : undefined;
 }
 
-function fuse(graph: Graph, node: Node): boolean {
+function fuse(node: Node, site: Site): boolean {
   const sides = meanings[node.opType]?.sides ?? [0];
   return sides.some((side) => {
-    const layer = affineLayer(graph, soleSource(graph, node, side));
-    const affine = layer?.takesFactor ? affineAt(graph, node, side, layer) : undefined;
+    const layer = affineLayer(site.graph, soleSource(site, node, side));
+    const affine = layer?.takesFactor ? affineAt(site.graph, node, side, layer) : undefined;
     if (affine === undefined) return false;
     layer!.absorb(node, affine);
     return true;
@@ -48,5 +48,5 @@ function fuse(graph: Graph, node: Node): boolean {
 export const fuseChannelScale: Pass = {
   name: "fuse-channel-scale",
   description: "a constant factor per channel or a negation after Adder2d, Conv or Gemm goes into the layer",
-  run: ({ graph }) => rewriteEach(graph, [...Object.keys(meanings), "Neg"], (node) => fuse(graph, node)),
+  run: ({ graph }) => rewriteEach(graph, [...Object.keys(meanings), "Neg"], fuse),
 };

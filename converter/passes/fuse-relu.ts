@@ -4,7 +4,7 @@ import { floatAttribute, getFloat } from "../../src/core/ir/attributes.ts";
 import { absorbReader } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Node } from "../../src/core/ir/model.ts";
 import { realConstantOf } from "./constants.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
 type Bounds = readonly [number, number];
@@ -44,11 +44,11 @@ function clipAttributes(adder: Node, clip: Bounds): Map<string, Attribute> {
   return attributes;
 }
 
-function fuse(graph: Graph, node: Node): boolean {
-  const adder = soleSource(graph, node, 0);
-  const clip = isAdder2d(adder) ? boundsOf(graph, node) : undefined;
+function fuse(node: Node, site: Site): boolean {
+  const adder = soleSource(site, node, 0);
+  const clip = isAdder2d(adder) ? boundsOf(site.graph, node) : undefined;
   if (clip === undefined) return false;
-  absorbReader(graph, adder!, node, { attributes: clipAttributes(adder!, clip) });
+  absorbReader(site.graph, adder!, node, { attributes: clipAttributes(adder!, clip) });
   return true;
 }
 
@@ -56,5 +56,5 @@ function fuse(graph: Graph, node: Node): boolean {
 export const fuseRelu: Pass = {
   name: "fuse-relu",
   description: "Relu and Clip after Adder2d become its activation_min and activation_max",
-  run: ({ graph }) => rewriteEach(graph, ["Relu", "Clip"], (node) => fuse(graph, node)),
+  run: ({ graph }) => rewriteEach(graph, ["Relu", "Clip"], fuse),
 };

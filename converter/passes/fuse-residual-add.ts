@@ -1,9 +1,9 @@
 // The addition that ends a residual block becomes the third summand of the adder layer before it.
 
 import { absorbReader } from "../../src/core/ir/edit.ts";
-import type { Graph, Node } from "../../src/core/ir/model.ts";
+import type { Node } from "../../src/core/ir/model.ts";
 import { broadcastsInto, type Facts, factsOf } from "./facts.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
 function canTakeResidual(adder: Node | undefined): adder is Node {
@@ -13,8 +13,8 @@ function canTakeResidual(adder: Node | undefined): adder is Node {
 }
 
 /** The adder layer at one side of the addition and the other summand, when that fits the layer's output. */
-function adderAt(graph: Graph, facts: Facts, node: Node, side: number): Node | undefined {
-  const adder = soleSource(graph, node, side);
+function adderAt(site: Site, facts: Facts, node: Node, side: number): Node | undefined {
+  const adder = soleSource(site, node, side);
   if (!canTakeResidual(adder)) return undefined;
   const [own, other] = [facts.get(node.inputs[side]!), facts.get(node.inputs[1 - side]!)];
   if (own === undefined || own.elemType !== other?.elemType) return undefined;
@@ -22,15 +22,15 @@ function adderAt(graph: Graph, facts: Facts, node: Node, side: number): Node | u
 }
 
 /** Of two adder layers the one made later takes the other: its residual is then ready soonest. */
-function fuse(graph: Graph, facts: Facts, node: Node): boolean {
+function fuse(site: Site, facts: Facts, node: Node): boolean {
   if (node.inputs.length !== 2) return false;
-  const sides = [0, 1].filter((side) => adderAt(graph, facts, node, side) !== undefined);
-  const position = (side: number): number => graph.nodes.indexOf(adderAt(graph, facts, node, side)!);
+  const sides = [0, 1].filter((side) => adderAt(site, facts, node, side) !== undefined);
+  const position = (side: number): number => site.graph.nodes.indexOf(adderAt(site, facts, node, side)!);
   const side = sides.sort((left, right) => position(right) - position(left))[0];
   if (side === undefined) return false;
-  const adder = adderAt(graph, facts, node, side)!;
+  const adder = adderAt(site, facts, node, side)!;
   const inputs = [0, 1, 2, 3].map((index) => adder.inputs[index] ?? "");
-  absorbReader(graph, adder, node, { inputs: [...inputs, node.inputs[1 - side]!] });
+  absorbReader(site.graph, adder, node, { inputs: [...inputs, node.inputs[1 - side]!] });
   return true;
 }
 
@@ -45,6 +45,6 @@ export const fuseResidualAdd: Pass = {
     const { graph } = model;
     if (!graph.nodes.some(isAdder2d)) return 0;
     const facts = factsOf(model, context);
-    return rewriteEach(graph, ["Add", "Sum"], (node) => fuse(graph, facts, node));
+    return rewriteEach(graph, ["Add", "Sum"], (node, site) => fuse(site, facts, node));
   },
 };

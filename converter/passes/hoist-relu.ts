@@ -1,14 +1,15 @@
 // Relu after the MaxPool of an adder layer moves before the pooling, where it can be fused into the layer.
 
 import { removeNode, replaceNode } from "../../src/core/ir/edit.ts";
-import type { Graph, Node } from "../../src/core/ir/model.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import type { Node } from "../../src/core/ir/model.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { hasMoreOutputs, isAdder2d, soleSource } from "./sources.ts";
 
-function hoist(graph: Graph, relu: Node): boolean {
-  const pool = soleSource(graph, relu, 0);
-  if (pool?.domain !== "" || pool.opType !== "MaxPool" || hasMoreOutputs(graph, pool)) return false;
-  if (!isAdder2d(soleSource(graph, pool, 0))) return false;
+function hoist(relu: Node, site: Site): boolean {
+  const { graph } = site;
+  const pool = soleSource(site, relu, 0);
+  if (pool?.domain !== "" || pool.opType !== "MaxPool" || hasMoreOutputs(site, pool)) return false;
+  if (!isAdder2d(soleSource(site, pool, 0))) return false;
   const between = pool.outputs[0]!;
   replaceNode(
     graph,
@@ -25,5 +26,5 @@ function hoist(graph: Graph, relu: Node): boolean {
 export const hoistRelu: Pass = {
   name: "hoist-relu",
   description: "Adder2d → MaxPool → Relu becomes Adder2d → Relu → MaxPool",
-  run: ({ graph }) => rewriteEach(graph, ["Relu"], (node) => hoist(graph, node)),
+  run: ({ graph }) => rewriteEach(graph, ["Relu"], hoist),
 };

@@ -4,7 +4,7 @@ import { getInt, getInts, getString, intAttribute, intsAttribute } from "../../s
 import { removeNode, replaceNode } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Node } from "../../src/core/ir/model.ts";
 import { constantOf, integerConstantOf, uniformValue } from "./constants.ts";
-import type { Pass } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
 /** Begin and end of the spatial axes of a Pad that puts zeros around them and leaves batch and channels alone. */
@@ -49,15 +49,15 @@ function isLegalAverage(node: Node, own: readonly number[], pads: readonly numbe
 /** Number of spatial axes; Conv may leave its kernel_shape to be read off the weights. */
 function spatialRankOf(graph: Graph, node: Node): number | undefined {
   if (isAdder2d(node)) return 2;
-  if (node.domain !== "") return undefined;
   if (node.opType === "AveragePool") return getInts(node, "kernel_shape")?.length;
-  const weights = node.opType === "Conv" ? constantOf(graph, node.inputs[1]) : undefined;
+  const weights = constantOf(graph, node.inputs[1]);
   return weights && weights.dims.length - 2;
 }
 
-function merge(graph: Graph, node: Node): boolean {
+function merge(node: Node, site: Site): boolean {
+  const { graph } = site;
   const spatialRank = spatialRankOf(graph, node);
-  const pad = spatialRank === undefined ? undefined : soleSource(graph, node, 0);
+  const pad = spatialRank === undefined ? undefined : soleSource(site, node, 0);
   if (pad?.domain !== "" || pad.opType !== "Pad") return false;
   const [added, own] = [spatialPads(graph, pad, spatialRank! + 2), ownPads(node, spatialRank!)];
   if (added === undefined || own === undefined) return false;
@@ -76,5 +76,5 @@ function merge(graph: Graph, node: Node): boolean {
 export const mergePads: Pass = {
   name: "merge-pads",
   description: "Pad with zeros before Conv, Adder2d or AveragePool goes into the pads of that node",
-  run: ({ graph }) => [...graph.nodes].filter((node) => merge(graph, node)).length,
+  run: ({ graph }) => rewriteEach(graph, ["Conv", "AveragePool", "addernet::Adder2d"], merge),
 };

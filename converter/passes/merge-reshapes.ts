@@ -2,15 +2,15 @@
 
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { type Facts, factsOf } from "./facts.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { givenTarget, putReshape, type ReshapeForm, reshapeForm } from "./reshape-target.ts";
 import { makerOf } from "./sources.ts";
 
 const reshapeOps = ["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
-function reshapeBefore(graph: Graph, node: Node): Node | undefined {
+function reshapeBefore(site: Site, node: Node): Node | undefined {
   for (const opType of reshapeOps) {
-    const before = makerOf(graph, node.inputs[0], opType);
+    const before = makerOf(site, node.inputs[0], opType);
     if (before !== undefined) return before;
   }
   return undefined;
@@ -27,8 +27,9 @@ function mergedForm(graph: Graph, facts: Facts, before: Node, node: Node): Resha
   return given && !given.includes(0) ? { kind: "target", target: given } : undefined;
 }
 
-function merge(graph: Graph, facts: Facts, node: Node): boolean {
-  const before = reshapeBefore(graph, node);
+function merge(site: Site, facts: Facts, node: Node): boolean {
+  const { graph } = site;
+  const before = reshapeBefore(site, node);
   const form = before && mergedForm(graph, facts, before, node);
   return form !== undefined && putReshape(graph, node, before!.inputs[0]!, form);
 }
@@ -40,6 +41,6 @@ export const mergeReshapes: Pass = {
   run: (model, context) => {
     const { graph } = model;
     const facts = factsOf(model, context);
-    return rewriteEach(graph, reshapeOps, (node) => merge(graph, facts, node));
+    return rewriteEach(graph, reshapeOps, (node, site) => merge(site, facts, node));
   },
 };

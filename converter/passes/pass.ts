@@ -1,6 +1,7 @@
 // What a pass is, and how a list of them runs until nothing changes. The list itself is in index.ts.
 
 import type { Graph, Model, Node } from "../../src/core/ir/model.ts";
+import { type GraphIndex, indexGraph } from "../../src/core/ir/walk.ts";
 import type { OpTable } from "../../src/core/ops/define-op.ts";
 
 export interface PassContext {
@@ -50,16 +51,29 @@ export function runPasses(model: Model, passes: readonly Pass[], context: PassCo
   return reports;
 }
 
-/** Calls `rewrite` for every standard node of one of the types that is still in the graph, in order; answers how often it said true. */
-export function rewriteEach(
-  graph: Graph,
-  opTypes: readonly string[],
-  rewrite: (node: Node) => boolean,
-): number {
+/** A graph and its index as it is at the moment of the call. */
+export interface Site {
+  readonly graph: Graph;
+  readonly index: () => GraphIndex;
+}
+
+export type Rewrite = (node: Node, site: Site) => boolean;
+
+/**
+ * Calls `rewrite` for every node of one of the types ("Add", "addernet::Adder2d") that is still in the graph, in order; answers how often
+ * it said that it changed something. The index is made again only after a change.
+ */
+export function rewriteEach(graph: Graph, opTypes: readonly string[], rewrite: Rewrite): number {
+  let index: GraphIndex | undefined;
+  let present = new Set(graph.nodes);
+  const site: Site = { graph, index: () => (index ??= indexGraph(graph)) };
   let rewrites = 0;
-  for (const node of [...graph.nodes]) {
-    if (node.domain !== "" || !opTypes.includes(node.opType)) continue;
-    if (graph.nodes.includes(node) && rewrite(node)) rewrites++;
+  for (const node of present) {
+    if (!opTypes.includes(node.domain === "" ? node.opType : `${node.domain}::${node.opType}`)) continue;
+    if (!present.has(node) || !rewrite(node, site)) continue;
+    rewrites++;
+    index = undefined;
+    present = new Set(graph.nodes);
   }
   return rewrites;
 }

@@ -3,27 +3,26 @@
 import { dataTypeOfOnnx } from "../../src/core/dtype.ts";
 import { getInt, getInts } from "../../src/core/ir/attributes.ts";
 import { bypassNode } from "../../src/core/ir/edit.ts";
-import type { Graph, Node } from "../../src/core/ir/model.ts";
+import type { Node } from "../../src/core/ir/model.ts";
 import { constantOf, integerConstantOf, uniformValue } from "./constants.ts";
 import { type Facts, factsOf, sameShape } from "./facts.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isSameReshape } from "./reshape-target.ts";
 import { hasMoreOutputs, makerOf } from "./sources.ts";
 
-interface Site {
-  readonly graph: Graph;
+interface KnownSite extends Site {
   readonly facts: Facts;
 }
 
 /** The input that the first output equals, or undefined. */
-type SameInput = (node: Node, site: Site) => string | undefined;
+type SameInput = (node: Node, site: KnownSite) => string | undefined;
 
 const isPresent = (name: string | undefined): boolean => name !== undefined && name !== "";
 const first = (node: Node, isSame: boolean): string | undefined => (isSame ? node.inputs[0] : undefined);
 const isAll = (values: readonly number[] | undefined, number: number): boolean =>
   values?.every((value) => value === number) ?? true;
 
-function keepsShape(node: Node, { facts }: Site): boolean {
+function keepsShape(node: Node, { facts }: KnownSite): boolean {
   return sameShape(facts.get(node.inputs[0]!)?.shape, facts.get(node.outputs[0]!)?.shape);
 }
 
@@ -32,9 +31,9 @@ const reshape: SameInput = (node, { facts }) => {
   return first(node, input !== undefined && output !== undefined && isSameReshape(input, output));
 };
 
-const dropout: SameInput = (node, { graph }) => {
-  const trains = isPresent(node.inputs[2]) && constantOf(graph, node.inputs[2])?.data[0] !== 0;
-  return first(node, !trains && !hasMoreOutputs(graph, node));
+const dropout: SameInput = (node, site) => {
+  const trains = isPresent(node.inputs[2]) && constantOf(site.graph, node.inputs[2])?.data[0] !== 0;
+  return first(node, !trains && !hasMoreOutputs(site, node));
 };
 
 const transpose: SameInput = (node) =>
@@ -76,12 +75,12 @@ function neutral(number: number, sides: readonly number[]): SameInput {
   };
 }
 
-const doubleNegation: SameInput = (node, { graph }) => makerOf(graph, node.inputs[0], "Neg")?.inputs[0];
+const doubleNegation: SameInput = (node, site) => makerOf(site, node.inputs[0], "Neg")?.inputs[0];
 
-const pointPool: SameInput = (node, { graph }) => {
+const pointPool: SameInput = (node, site) => {
   const isPoint = getInts(node, "kernel_shape")?.every((length) => length === 1) ?? false;
   const stays = isAll(getInts(node, "strides"), 1) && isAll(getInts(node, "pads"), 0);
-  return first(node, isPoint && stays && !hasMoreOutputs(graph, node));
+  return first(node, isPoint && stays && !hasMoreOutputs(site, node));
 };
 
 const sameInputs: Record<string, SameInput> = {
@@ -119,9 +118,9 @@ export const removeIdentities: Pass = {
     "nodes whose output equals an input: Identity, Dropout, no-op Reshape, Transpose, Cast, Pad, Slice, ·1, +0 …",
   run: (model, context) => {
     const { graph } = model;
-    const site = { graph, facts: factsOf(model, context) };
-    return rewriteEach(graph, Object.keys(sameInputs), (node) => {
-      const same = sameInputs[node.opType]!(node, site);
+    const facts = factsOf(model, context);
+    return rewriteEach(graph, Object.keys(sameInputs), (node, site) => {
+      const same = sameInputs[node.opType]!(node, { ...site, facts });
       return same !== undefined && same !== "" && bypassNode(graph, node, same);
     });
   },

@@ -1,6 +1,6 @@
 // Equal constants are kept once.
 
-import { replaceUses } from "../../src/core/ir/edit.ts";
+import { renameUses } from "../../src/core/ir/edit.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import type { Pass } from "./pass.ts";
 
@@ -24,7 +24,7 @@ export const shareInitializers: Pass = {
   run: ({ graph }) => {
     const fixed = new Set([...graph.outputs, ...graph.overridable].map(({ name }) => name));
     const seen = new Map<string, string[]>();
-    let rewrites = 0;
+    const shared = new Map<string, string>();
     for (const [name, tensor] of [...graph.initializers]) {
       if (fixed.has(name) || Array.isArray(tensor.data)) continue;
       const candidates = seen.get(keyOf(tensor)) ?? [];
@@ -34,10 +34,10 @@ export const shareInitializers: Pass = {
         candidates.push(name);
         continue;
       }
-      replaceUses(graph, name, same);
+      shared.set(name, same);
       graph.initializers.delete(name);
-      rewrites++;
     }
-    return rewrites;
+    if (shared.size > 0) renameUses(graph, shared);
+    return shared.size;
   },
 };

@@ -1,6 +1,6 @@
 // Shapes computed from shapes become constants: Shape → Gather → Unsqueeze → Concat → Reshape is a Flatten or a Reshape to [0, -1].
 
-import { removeNode } from "../../src/core/ir/edit.ts";
+import { replaceNodes } from "../../src/core/ir/edit.ts";
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { type Facts, factsOf } from "./facts.ts";
 import { type Pass, rewriteEach } from "./pass.ts";
@@ -19,7 +19,6 @@ function putConstant(graph: Graph, facts: Facts, node: Node): boolean {
   if (node.outputs.length !== 1 || graph.outputs.some((info) => info.name === name)) return false;
   const tensor = facts.get(name!)?.constant;
   if (tensor === undefined) return false;
-  removeNode(graph, node);
   graph.valueInfo.delete(name!);
   graph.initializers.set(name!, tensor);
   return true;
@@ -34,7 +33,7 @@ export const simplifyShapeChains: Pass = {
     const { graph } = model;
     const facts = factsOf(model, context);
     const reshapes = rewriteEach(graph, ["Reshape"], (node) => simplifyReshape(graph, facts, node));
-    const constants = [...graph.nodes].filter((node) => putConstant(graph, facts, node)).length;
+    const constants = replaceNodes(graph, (node) => (putConstant(graph, facts, node) ? [] : undefined));
     return reshapes + constants;
   },
 };

@@ -11,7 +11,7 @@ import {
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { channelValues, realConstantOf, realTensor } from "./constants.ts";
 import { type Facts, factsOf, sameDim } from "./facts.ts";
-import { type Pass, rewriteEach } from "./pass.ts";
+import { type Pass, rewriteEach, type Site } from "./pass.ts";
 import { isAdder2d, soleSource } from "./sources.ts";
 
 const reshapeOps = ["Reshape", "Flatten", "Squeeze"];
@@ -27,10 +27,10 @@ function dropsPoint(facts: Facts, reshape: Node): boolean {
 }
 
 /** The reshape at input `side` of the node, when an adder layer feeds it and nothing else reads either. */
-function reshapeAt(graph: Graph, facts: Facts, node: Node, side: number): Node | undefined {
-  const reshape = soleSource(graph, node, side);
+function reshapeAt(site: Site, facts: Facts, node: Node, side: number): Node | undefined {
+  const reshape = soleSource(site, node, side);
   if (reshape?.domain !== "" || !reshapeOps.includes(reshape.opType)) return undefined;
-  return isAdder2d(soleSource(graph, reshape, 0)) && dropsPoint(facts, reshape) ? reshape : undefined;
+  return isAdder2d(soleSource(site, reshape, 0)) && dropsPoint(facts, reshape) ? reshape : undefined;
 }
 
 /** The other operand with the axes that the reshape dropped; undefined unless it is one constant per channel. */
@@ -42,8 +42,9 @@ function operandBefore(graph: Graph, facts: Facts, reshape: Node, name: string):
   return values && addInitializer(graph, name, realTensor(tensor.type, values, [channels, 1, 1]));
 }
 
-function sinkAt(graph: Graph, facts: Facts, node: Node, side: number): boolean {
-  const reshape = reshapeAt(graph, facts, node, side);
+function sinkAt(site: Site, facts: Facts, node: Node, side: number): boolean {
+  const { graph } = site;
+  const reshape = reshapeAt(site, facts, node, side);
   if (reshape === undefined) return false;
   const inputs = [...node.inputs];
   inputs[side] = reshape.inputs[0]!;
@@ -64,9 +65,9 @@ function sinkAt(graph: Graph, facts: Facts, node: Node, side: number): boolean {
   return true;
 }
 
-function sink(graph: Graph, facts: Facts, node: Node): boolean {
+function sink(site: Site, facts: Facts, node: Node): boolean {
   if (node.outputs.slice(1).some((name) => name !== "")) return false;
-  return (binaryOps.includes(node.opType) ? [0, 1] : [0]).some((side) => sinkAt(graph, facts, node, side));
+  return (binaryOps.includes(node.opType) ? [0, 1] : [0]).some((side) => sinkAt(site, facts, node, side));
 }
 
 /** Adder2d → Flatten → f becomes Adder2d → f → Flatten for maps of one point and f that works per channel. */
@@ -77,6 +78,6 @@ export const sinkReshapes: Pass = {
     const { graph } = model;
     if (!graph.nodes.some(isAdder2d)) return 0;
     const facts = factsOf(model, context);
-    return rewriteEach(graph, [...channelOps, ...binaryOps], (node) => sink(graph, facts, node));
+    return rewriteEach(graph, [...channelOps, ...binaryOps], (node, site) => sink(site, facts, node));
   },
 };

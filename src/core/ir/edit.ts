@@ -52,15 +52,22 @@ export function freshName(taken: Set<string>, wanted: string): string {
   return name;
 }
 
-/** Makes every reader of `from` (nodes, their subgraphs) read `to`. Outputs of the graph itself keep their names: see `bypassNode`. */
-export function replaceUses(graph: Graph, from: string, to: string): void {
+/** Makes every reader of a key of `names` (nodes, their subgraphs) read its value instead. Outputs of the graph itself keep their names: see `bypassNode`. */
+export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): void {
   for (const node of graph.nodes) {
-    node.inputs = node.inputs.map((name) => (name === from ? to : name));
+    if (node.inputs.some((name) => names.has(name))) {
+      node.inputs = node.inputs.map((name) => names.get(name) ?? name);
+    }
     for (const part of subgraphsOf(node)) {
-      part.outputs = part.outputs.map((info) => (info.name === from ? { ...info, name: to } : info));
-      replaceUses(part, from, to);
+      part.outputs = part.outputs.map((info) => ({ ...info, name: names.get(info.name) ?? info.name }));
+      renameUses(part, names);
     }
   }
+}
+
+/** Makes every reader of `from` read `to`. */
+export function replaceUses(graph: Graph, from: string, to: string): void {
+  renameUses(graph, new Map([[from, to]]));
 }
 
 /** Adds a constant under `wanted` or, when that is taken, a name close to it; answers the name. */
@@ -70,14 +77,16 @@ export function addInitializer(graph: Graph, wanted: string, tensor: Tensor): st
   return name;
 }
 
+function reads(node: Node, name: string): boolean {
+  return node.inputs.includes(name) || (subgraphsOf(node).length > 0 && valuesReadBy(node).has(name));
+}
+
 /** Gives `reader` the constant `tensor` in place of its input `old`: under the old name when nothing else reads that, else under a free name close to it. Answers the name; the caller puts it among the inputs. */
 export function replaceInitializer(graph: Graph, reader: Node, old: string, tensor: Tensor): string {
-  const { consumers, outputs } = indexGraph(graph);
   const isOwn =
-    consumers.get(old)?.every((node) => node === reader) === true &&
     reader.inputs.filter((name) => name === old).length === 1 &&
-    !outputs.has(old) &&
-    !graph.overridable.some(({ name }) => name === old);
+    graph.nodes.every((node) => node === reader || !reads(node, old)) &&
+    ![...graph.outputs, ...graph.overridable].some(({ name }) => name === old);
   if (!isOwn) return addInitializer(graph, old, tensor);
   graph.initializers.set(old, tensor);
   return old;
@@ -85,6 +94,17 @@ export function replaceInitializer(graph: Graph, reader: Node, old: string, tens
 
 export function removeNode(graph: Graph, node: Node): void {
   graph.nodes = graph.nodes.filter((other) => other !== node);
+}
+
+/** One walk over all nodes: where `replacementsOf` answers a list, that stands in the node's place. Answers how often it did. */
+export function replaceNodes(graph: Graph, replacementsOf: (node: Node) => Node[] | undefined): number {
+  let count = 0;
+  graph.nodes = graph.nodes.flatMap((node) => {
+    const replacements = replacementsOf(node);
+    if (replacements !== undefined) count++;
+    return replacements ?? [node];
+  });
+  return count;
 }
 
 /** Puts `replacements` where `node` was. */
@@ -108,14 +128,14 @@ export function absorbReader(graph: Graph, node: Node, reader: Node, changes: Pa
  */
 export function bypassNode(graph: Graph, node: Node, same: string): boolean {
   const output = node.outputs[0]!;
-  const { producer, outputs } = indexGraph(graph);
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
   if (!outputs.has(output)) {
     removeNode(graph, node);
     replaceUses(graph, output, same);
     graph.valueInfo.delete(output);
     return true;
   }
-  const maker = producer.get(same);
+  const maker = graph.nodes.find(({ outputs: made }) => made.includes(same));
   if (maker === undefined || outputs.has(same)) return false;
   removeNode(graph, node);
   maker.outputs = maker.outputs.map((name) => (name === same ? output : name));
