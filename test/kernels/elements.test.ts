@@ -105,7 +105,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
       const y = rig.output("y", values.length);
       const x = inPlace ? y : rig.floats("x", values);
       if (inPlace) rig.write(y, values);
-      rig.call(kernel, { x, y, count: values.length, a, b });
+      rig.call(kernel, { x, y, count: values.length, a, b } as never);
       expect(rig.damage()).toEqual([]);
       return rig.read(y, values.length);
     };
@@ -147,7 +147,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
       const [n0, n1, n2, n3] = dims as [number, number, number, number];
       const y = rig.output("y", product(dims));
       const args = { n0, n1, n2, n3, a0, a1, a2, a3, b0, b1, b2, b3 };
-      rig.call(kernel, { a: rig.floats("a", left), b: rig.floats("b", right), y, ...args });
+      rig.call(kernel, { a: rig.floats("a", left), b: rig.floats("b", right), y, ...args } as never);
       const got = rig.read(y, product(dims));
       let i = 0;
       for (const index of indices(dims)) {

@@ -1,0 +1,78 @@
+// The one memory of a session: a first-fit allocator over a growing WebAssembly memory.
+
+import { AdderNetError } from "../src/core/errors.ts";
+
+const pageBytes = 65536;
+const largestPages = 65536;
+const alignment = 64;
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Arena {
+  readonly memory: WebAssembly.Memory;
+  /** Address of `bytes` free bytes, aligned to 64. Throws ADN_LIMIT when the memory cannot grow that far. */
+  allocate(bytes: number): number;
+  release(address: number): void;
+  /** Bytes in use. */
+  usedBytes(): number;
+}
+
+/** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
+export function makeArena(): Arena {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: largestPages });
+  const free: Span[] = [{ start: alignment, end: pageBytes }];
+  const used = new Map<number, number>();
+
+  function grow(bytes: number): void {
+    const before = memory.buffer.byteLength;
+    const pages = Math.ceil(bytes / pageBytes);
+    try {
+      memory.grow(pages);
+    } catch (cause) {
+      throw new AdderNetError("ADN_LIMIT", `no memory for ${bytes} more bytes`, {
+        found: `${before} bytes in use`,
+        fix: "use a smaller batch or input",
+        cause,
+      });
+    }
+    insert({ start: before, end: before + pages * pageBytes });
+  }
+  /** Adds a free span, joined with its neighbours. */
+  function insert({ start, end }: Span): void {
+    const at = free.findIndex((span) => span.start > start);
+    const index = at < 0 ? free.length : at;
+    const [left, right] = [free[index - 1], free[index]];
+    const [joinsLeft, joinsRight] = [left?.end === start, right?.start === end];
+    const joined = { start: joinsLeft ? left!.start : start, end: joinsRight ? right!.end : end };
+    free.splice(index - (joinsLeft ? 1 : 0), (joinsLeft ? 1 : 0) + (joinsRight ? 1 : 0), joined);
+  }
+  function allocate(bytes: number): number {
+    const size = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+    const index = free.findIndex(({ start, end }) => end - start >= size);
+    if (index < 0) {
+      const last = free.at(-1);
+      const atEnd = last?.end === memory.buffer.byteLength ? last.end - last.start : 0;
+      grow(size - atEnd);
+      return allocate(bytes);
+    }
+    const { start, end } = free[index]!;
+    if (end - start === size) free.splice(index, 1);
+    else free[index] = { start: start + size, end };
+    used.set(start, size);
+    return start;
+  }
+  return {
+    memory,
+    allocate,
+    release(address) {
+      const size = used.get(address);
+      if (size === undefined) return;
+      used.delete(address);
+      insert({ start: address, end: address + size });
+    },
+    usedBytes: () => [...used.values()].reduce((sum, size) => sum + size, 0),
+  };
+}

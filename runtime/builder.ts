@@ -1,0 +1,141 @@
+// How a lowering writes its part of a plan: calls of kernels on arena buffers, constants and tables.
+
+import type { KernelName, ParamOf } from "../custom-ops/kernels/table.ts";
+import { kernelTable } from "../custom-ops/kernels/table.ts";
+import { elementCount } from "../src/core/tensor.ts";
+import type { BoundNode, BoundValue } from "./bind.ts";
+
+/** A place in the arena: its offset is known once the whole plan is. */
+export interface ArenaAddress {
+  readonly buffer: number;
+  readonly bytes: number;
+}
+
+/** A number is a count, a stride or the absolute address of a constant. */
+export type Argument = number | ArenaAddress;
+
+export interface Call {
+  readonly kernel: KernelName;
+  readonly args: readonly Argument[];
+}
+
+export interface Step {
+  readonly where: string;
+  readonly opType: string;
+  readonly fused: readonly string[];
+  /** Why these kernels; empty where there was no choice. */
+  readonly why: string;
+  readonly calls: readonly Call[];
+  readonly reads: readonly number[];
+  readonly writes: readonly number[];
+  /** An output that may take the place of an input that ends here. */
+  readonly replaces: readonly { readonly output: number; readonly input: number }[];
+}
+
+export interface BufferNeed {
+  readonly bytes: number;
+  /** Name of the value, or "scratch". */
+  readonly label: string;
+}
+
+export interface Draft {
+  readonly steps: Step[];
+  readonly buffers: BufferNeed[];
+  /** Buffer of every value in the arena; views share one. */
+  readonly bufferOf: Map<string, number>;
+}
+
+/** Makes a block of constant words once per key and answers its absolute address. */
+export type ConstantSource = (key: string, make: () => Float32Array | Uint32Array) => number;
+
+export interface ConstantSources {
+  /** Constants of the model: one copy for all plans. */
+  readonly weights: ConstantSource;
+  /** Constants of one plan. */
+  readonly table: ConstantSource;
+}
+
+export interface PlanBuilder {
+  /** Whether every element of a value is known to be >= 0 (or NaN). */
+  readonly isNotNegative: (value: BoundValue) => boolean;
+  /** Constants that belong to this plan alone. */
+  readonly table: ConstantSource;
+  /** What is made of constants: one copy for all plans where they are fixed. `kind` says what is made of them. */
+  packed(from: readonly BoundValue[], kind: string, make: () => Float32Array | Uint32Array): number;
+  /** Where a value is: an input of the node. */
+  read(value: BoundValue): Argument;
+  /** Room for an output; it may take the place of `mayReplace` when that is not needed any more. */
+  output(value: BoundValue, mayReplace?: BoundValue): ArenaAddress;
+  /** Makes an output another name for an input with as many elements. */
+  alias(output: BoundValue, input: BoundValue): void;
+  scratch(bytes: number): ArenaAddress;
+  call<K extends KernelName>(kernel: K, args: Readonly<Record<ParamOf<K>, Argument>>): void;
+  explain(why: string): void;
+}
+
+export function shifted(address: Argument, bytes: number): Argument {
+  if (typeof address === "number") return address + bytes;
+  return { buffer: address.buffer, bytes: address.bytes + bytes };
+}
+
+export function byteLength(dims: readonly number[]): number {
+  return elementCount(dims) * 4;
+}
+
+/** Runs `lower` for one node and adds what it emits to the draft. A node that only renames adds no step. */
+export function draftNode(
+  bound: BoundNode,
+  draft: Draft,
+  { weights, table }: ConstantSources,
+  isNotNegative: PlanBuilder["isNotNegative"],
+  lower: (bound: BoundNode, build: PlanBuilder) => void,
+): void {
+  const calls: Call[] = [];
+  const reads: number[] = [];
+  const writes: number[] = [];
+  const replaces: { output: number; input: number }[] = [];
+  let why = "";
+  const newBuffer = (bytes: number, label: string): number => draft.buffers.push({ bytes, label }) - 1;
+  const packed: PlanBuilder["packed"] = (from, kind, make) => {
+    const source = from.every(({ isFixed }) => isFixed) ? weights : table;
+    return source(`${kind} ${from.map(({ name }) => name).join(" ")}`, make);
+  };
+  const built: PlanBuilder = {
+    isNotNegative,
+    table,
+    packed,
+    read(value) {
+      if (value.constant) return packed([value], "raw", () => value.constant!.data as Float32Array);
+      const buffer = draft.bufferOf.get(value.name)!;
+      reads.push(buffer);
+      return { buffer, bytes: 0 };
+    },
+    output(value, mayReplace) {
+      const buffer = newBuffer(byteLength(value.dims), value.name);
+      draft.bufferOf.set(value.name, buffer);
+      writes.push(buffer);
+      const input = mayReplace && !mayReplace.constant ? draft.bufferOf.get(mayReplace.name) : undefined;
+      if (input !== undefined) replaces.push({ output: buffer, input });
+      return { buffer, bytes: 0 };
+    },
+    alias(output, input) {
+      draft.bufferOf.set(output.name, draft.bufferOf.get(input.name)!);
+    },
+    scratch(bytes) {
+      const buffer = newBuffer(bytes, "scratch");
+      writes.push(buffer);
+      return { buffer, bytes: 0 };
+    },
+    call(kernel, args) {
+      const byName = args as Readonly<Record<string, Argument>>;
+      calls.push({ kernel, args: kernelTable[kernel].params.map((param) => byName[param]!) });
+    },
+    explain(text) {
+      why = text;
+    },
+  };
+  lower(bound, built);
+  if (calls.length === 0) return;
+  const { where, node, fused = [] } = bound;
+  draft.steps.push({ where, opType: node.opType, fused, why, calls, reads, writes, replaces });
+}

@@ -1,0 +1,49 @@
+// A plan in words and numbers, for people.
+
+import type { Plan } from "./plan.ts";
+
+export interface StepExplanation {
+  readonly node: string;
+  /** Nodes computed in the same pass. */
+  readonly fused: readonly string[];
+  /** Kernels in the order of their first call, and how often each is called. */
+  readonly kernels: Readonly<Record<string, number>>;
+  /** Why these; empty where there was no choice. */
+  readonly why: string;
+}
+
+export interface PlanExplanation {
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
+  /** Bytes for the values of one run. */
+  readonly arenaBytes: number;
+  readonly steps: readonly StepExplanation[];
+}
+
+export interface SessionExplanation {
+  readonly simd: { readonly level: string; readonly reason: string };
+  readonly threads: { readonly count: number; readonly reason: string };
+  /** Blocks of packed weights, shared by all plans. */
+  readonly weightBlocks: number;
+  readonly usedBytes: number;
+  readonly memoryBytes: number;
+  /** One per set of input shapes met lately. */
+  readonly plans: readonly PlanExplanation[];
+}
+
+function dimsByName(values: Plan["inputs"]): Record<string, readonly number[]> {
+  return Object.fromEntries(values.map(({ value }) => [value.name, value.dims]));
+}
+
+export function describePlan({ steps, inputs, outputs, arenaBytes }: Plan): PlanExplanation {
+  return {
+    inputs: dimsByName(inputs),
+    outputs: dimsByName(outputs),
+    arenaBytes,
+    steps: steps.map(({ where, fused, why, calls }) => {
+      const kernels: Record<string, number> = {};
+      for (const { kernel } of calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
+      return { node: where, fused, kernels, why };
+    }),
+  };
+}

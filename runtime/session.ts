@@ -1,0 +1,277 @@
+// A session: a model with its kernels, its memory, and a plan for every input shape met lately.
+
+import { ops } from "../custom-ops/index.ts";
+import {
+  chooseLevel,
+  isLevelAvailable,
+  type Kernels,
+  loadKernels,
+  type SimdLevel,
+  simdLevels,
+} from "../custom-ops/kernels/load.ts";
+import type { DataType } from "../src/core/dtype.ts";
+import { AdderNetError } from "../src/core/errors.ts";
+import { inferShapes } from "../src/core/infer-shapes.ts";
+import type { Model, ValueInfo } from "../src/core/ir/model.ts";
+import type { ReadExternalData } from "../src/core/onnx/external-data.ts";
+import { decodeModel } from "../src/core/onnx/index.ts";
+import type { ValueFact } from "../src/core/ops/define-op.ts";
+import type { Tensor } from "../src/core/tensor.ts";
+import { type Arena, makeArena } from "./arena.ts";
+import { bind, type ConstantCache } from "./bind.ts";
+import type { ConstantSource } from "./builder.ts";
+import { execute, type LinkedPlan, linkPlan } from "./execute.ts";
+import { describePlan, type SessionExplanation } from "./explain.ts";
+import { checkFeeds, type Feeds } from "./feeds.ts";
+import { fuseEpilogues } from "./fuse.ts";
+import { type Plan, planGraph } from "./plan.ts";
+import { requireSupported } from "./support.ts";
+
+export interface SessionOptions {
+  /** Instruction set of the kernels: the best this engine has ("auto"), or one by name. */
+  readonly simd?: SimdLevel | "auto";
+  /** Threads asked for. This runtime computes on the calling thread; `explain()` says so. */
+  readonly threads?: number | "auto";
+  /** Bytes of a file beside the model, for weights kept outside it. */
+  readonly externalData?: ReadExternalData;
+}
+
+/** onnxruntime's description of an input or output; unknown lengths are "". */
+export interface ValueMetadata {
+  readonly name: string;
+  readonly isTensor: true;
+  readonly type: DataType;
+  readonly shape: readonly (number | string)[];
+}
+
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  readonly inputMetadata: readonly ValueMetadata[];
+  readonly outputMetadata: readonly ValueMetadata[];
+  /** Runs the model once. Throws ADN_FEED for unfit feeds, ADN_DISPOSED after `dispose`. The answers are copies. */
+  run(feeds: Feeds): Promise<Record<string, Tensor>>;
+  /** Which kernels run, why, and how much memory they use. */
+  explain(): SessionExplanation;
+  /** Frees the session's memory. Further runs throw ADN_DISPOSED. */
+  dispose(): Promise<void>;
+}
+
+/** Plans kept per session; the one used longest ago goes first. */
+const mostPlans = 8;
+const knownOptions = ["simd", "threads", "externalData"];
+
+interface CachedPlan {
+  readonly plan: Plan;
+  readonly linked: LinkedPlan;
+  /** Addresses of the plan's own constants. */
+  readonly tables: readonly number[];
+}
+
+interface State {
+  readonly model: Model;
+  readonly kernels: Kernels;
+  readonly arena: Arena;
+  readonly constants: ConstantCache;
+  /** Addresses of packed weights by what they are made of. */
+  readonly weights: Map<string, number>;
+  /** By input shapes, in the order of use. */
+  readonly plans: Map<string, CachedPlan>;
+  /** The block all plans share for values: plans never keep anything in it from run to run. */
+  values: { address: number; bytes: number };
+}
+
+function requireOptions(options: SessionOptions): void {
+  const unknown = Object.keys(options).find((name) => !knownOptions.includes(name));
+  if (unknown !== undefined) {
+    throw new AdderNetError("ADN_USAGE", `no option "${unknown}"`, { expected: knownOptions.join(", ") });
+  }
+  const { simd = "auto", threads = 1 } = options;
+  if (simd !== "auto" && !simdLevels.includes(simd)) {
+    throw new AdderNetError("ADN_USAGE", "simd is unknown", {
+      expected: ["auto", ...simdLevels].join(", "),
+      found: String(simd),
+    });
+  }
+  if (threads !== "auto" && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new AdderNetError("ADN_USAGE", "threads is out of range", {
+      expected: '"auto" or >= 1',
+      found: String(threads),
+    });
+  }
+}
+
+/** Copies constant words into the arena and answers their address, once per key. */
+function constantSource(arena: Arena, addresses: Map<string, number>): ConstantSource {
+  return (key, make) => {
+    const known = addresses.get(key);
+    if (known !== undefined) return known;
+    const words = make();
+    const address = arena.allocate(words.byteLength);
+    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    new Uint8Array(arena.memory.buffer, address, words.byteLength).set(bytes);
+    addresses.set(key, address);
+    return address;
+  };
+}
+
+function releasePlan({ arena, plans }: State, key: string): void {
+  for (const address of plans.get(key)!.tables) arena.release(address);
+  plans.delete(key);
+}
+
+/** Puts the block of values somewhere else, or makes it larger; every plan is linked to it again. */
+function placeValues(state: State, bytes: number): void {
+  const { arena, plans, kernels } = state;
+  state.values = { address: arena.allocate(bytes), bytes };
+  for (const [key, cached] of plans) {
+    plans.set(key, { ...cached, linked: linkPlan(cached.plan, state.values.address, kernels) });
+  }
+}
+
+/** Room for a plan's values. */
+function reserveValues(state: State, bytes: number): void {
+  const before = state.values;
+  if (bytes <= before.bytes) return;
+  if (before.bytes > 0) state.arena.release(before.address);
+  try {
+    placeValues(state, bytes);
+  } catch (error) {
+    if (before.bytes > 0) placeValues(state, before.bytes);
+    throw error;
+  }
+}
+
+function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
+  const { model, kernels, arena, constants, weights } = state;
+  const tables = new Map<string, number>();
+  try {
+    const plan = planGraph(fuseEpilogues(bind(model, shapes, constants)), {
+      weights: constantSource(arena, weights),
+      table: constantSource(arena, tables),
+    });
+    reserveValues(state, plan.arenaBytes);
+    return { plan, linked: linkPlan(plan, state.values.address, kernels), tables: [...tables.values()] };
+  } catch (error) {
+    for (const address of tables.values()) arena.release(address);
+    throw error;
+  }
+}
+
+/** The plan for these input shapes: the one made before, or a new one. */
+function planFor(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
+  const key = [...shapes].map(([name, dims]) => `${name}:${dims.join("x")}`).join(" ");
+  const known = state.plans.get(key);
+  if (known !== undefined) {
+    state.plans.delete(key);
+    state.plans.set(key, known);
+    return known;
+  }
+  const oldest = state.plans.keys().next().value;
+  if (state.plans.size >= mostPlans && oldest !== undefined) releasePlan(state, oldest);
+  const made = makePlan(state, shapes);
+  state.plans.set(key, made);
+  return made;
+}
+
+function runOnce(state: State, feeds: Feeds): Record<string, Tensor> {
+  const { inputs, outputs } = state.model.graph;
+  const tensors = checkFeeds(feeds, inputs);
+  const { plan, linked } = planFor(
+    state,
+    new Map(inputs.map(({ name }, index) => [name, tensors[index]!.dims])),
+  );
+  const results = execute(plan, linked, state.arena.memory, tensors);
+  return Object.fromEntries(outputs.map(({ name }, index) => [name, results[index]!]));
+}
+
+function metadataOf({ name }: ValueInfo, facts: ReadonlyMap<string, ValueFact>): ValueMetadata {
+  const { elemType = "float32", shape = [] } = facts.get(name) ?? {};
+  return { name, isTensor: true, type: elemType, shape: shape.map((dim) => dim ?? "") };
+}
+
+/** Input shapes, when the file fixes all of them. */
+function fixedShapes(inputs: readonly ValueInfo[]): Map<string, readonly number[]> | undefined {
+  const shapes = new Map<string, readonly number[]>();
+  for (const { name, type } of inputs) {
+    const shape = type?.kind === "tensor" ? type.shape : undefined;
+    if (!shape?.every((dim) => typeof dim === "number")) return undefined;
+    shapes.set(name, shape as readonly number[]);
+  }
+  return shapes;
+}
+
+/** A session over a model as plain data. See `createSession`. */
+export async function createExecutor(model: Model, options: SessionOptions = {}): Promise<Session> {
+  requireOptions(options);
+  requireSupported(model);
+  const level = chooseLevel(options.simd ?? "auto");
+  const arena = makeArena();
+  const kernels = await loadKernels(level, arena.memory);
+  let state: State | undefined = {
+    model,
+    kernels,
+    arena,
+    constants: new Map(),
+    weights: new Map(),
+    plans: new Map(),
+    values: { address: 0, bytes: 0 },
+  };
+  const use = (): State => {
+    if (state !== undefined) return state;
+    throw new AdderNetError("ADN_DISPOSED", "the session was disposed", { fix: "create a new one" });
+  };
+  const { graph } = model;
+  const facts = inferShapes(graph, model.opsetImports, ops, { functions: model.functions });
+  const shapes = fixedShapes(graph.inputs);
+  if (shapes !== undefined) planFor(state, shapes);
+  return {
+    inputNames: graph.inputs.map(({ name }) => name),
+    outputNames: graph.outputs.map(({ name }) => name),
+    inputMetadata: graph.inputs.map((info) => metadataOf(info, facts)),
+    outputMetadata: graph.outputs.map((info) => metadataOf(info, facts)),
+    run: async (feeds) => runOnce(use(), feeds),
+    explain: () => {
+      const { plans, weights } = use();
+      return {
+        simd: { level, reason: levelReason(level, options.simd ?? "auto") },
+        threads: { count: 1, reason: threadsReason(options.threads ?? 1) },
+        weightBlocks: weights.size,
+        usedBytes: arena.usedBytes(),
+        memoryBytes: arena.memory.buffer.byteLength,
+        plans: [...plans.values()].map(({ plan }) => describePlan(plan)),
+      };
+    },
+    dispose: async () => {
+      state = undefined;
+    },
+  };
+}
+
+function levelReason(level: SimdLevel, wanted: SimdLevel | "auto"): string {
+  if (wanted !== "auto") return "asked for";
+  const better = simdLevels.slice(0, simdLevels.indexOf(level)).filter((other) => !isLevelAvailable(other));
+  return better.length === 0 ? "the best there is" : `this engine cannot run ${better.join(", ")}`;
+}
+
+function threadsReason(wanted: number | "auto"): string {
+  return wanted === 1 ? "asked for" : "this runtime computes on the calling thread";
+}
+
+/**
+ * Reads an ONNX model and makes it ready to run on this runtime's WebAssembly kernels. Inputs may have symbolic lengths: a plan
+ * is made for each set of input shapes, and a few are kept.
+ *
+ * Throws what `decodeModel` throws for bytes that are no sound model, and one ADN_OP_UNSUPPORTED that names every node without
+ * a kernel.
+ */
+export async function createSession(
+  source: Uint8Array | ArrayBuffer | Model,
+  options: SessionOptions = {},
+): Promise<Session> {
+  const { externalData } = options;
+  if (!(source instanceof Uint8Array) && !(source instanceof ArrayBuffer))
+    return createExecutor(source, options);
+  const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
+  return createExecutor(decodeModel(bytes, externalData ? { externalData } : {}), options);
+}
