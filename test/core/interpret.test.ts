@@ -266,7 +266,7 @@ type Chain = readonly [
   left: readonly number[],
   right: readonly number[],
   nodes: readonly Node[],
-  constants?: Readonly<Record<string, Tensor>>,
+  constants: Readonly<Record<string, Tensor>>,
 ];
 
 const reduce = (opType: string, input: string, axes: string, attributes = {}) =>
@@ -277,20 +277,20 @@ const drop = { keepdims: intAttribute(0) };
 const chains: readonly Chain[] = [
   ["adder with the weight first", [40, 75, 1], [1, 75, 100], [
     op("Sub", ["a", "b"], ["d"]), op("Abs", ["d"], ["e"]), reduce("ReduceSum", "e", "axes", drop),
-  ]],
+  ], {}],
   ["adder with the weight last, batched", [2, 1, 50, 90], [1, 30, 50, 1], [
     op("Sub", ["a", "b"], ["d"]), op("Abs", ["d"], ["e"]), reduce("ReduceSum", "e", "two", drop),
   ], { two: int64s([2]) }],
   ["ReduceL1 over the last axis", [300, 1, 60], [1, 40, 60], [
     op("Sub", ["a", "b"], ["d"]), op("ReduceL1", ["d"], ["y"], { axes: intsAttribute([-1]) }),
-  ]],
+  ], {}],
   ["mean of squares", [300, 60, 1], [60, 40], [
     op("Add", ["a", "b"], ["d"]), op("Pow", ["d", "squared"], ["e"]), op("ReduceMean", ["e"], ["y"], { axes: intsAttribute([1, 2]) }),
   ], { squared: floats([2], []) }],
   ["several functions over every axis", [300, 60, 1], [60, 40], [
     op("Sub", ["a", "b"], ["d"]), op("Neg", ["d"], ["e"]), op("LeakyRelu", ["e"], ["f"]), op("Sqrt", ["g"], ["h"]),
     op("Abs", ["f"], ["g"]), op("ReduceSum", ["h"], ["y"], drop),
-  ]],
+  ], {}],
 ];
 
 const chainFeeds = (left: readonly number[], right: readonly number[]) => ({
@@ -298,7 +298,7 @@ const chainFeeds = (left: readonly number[], right: readonly number[]) => ({
   b: randomTensor(right, 2),
 });
 
-function chainGraph(left: Chain[1], right: Chain[2], nodes: Chain[3], constants: Chain[4] = {}): Graph {
+function chainGraph(left: Chain[1], right: Chain[2], nodes: Chain[3], constants: Chain[4]): Graph {
   return graphOf({
     inputs: [value("a", left), value("b", right)],
     constants: { axes: int64s([1]), ...constants },
@@ -343,7 +343,7 @@ describe("sums of differences", () => {
   test("in float64 they are exact to the last bits", () => {
     const [, left, right, nodes] = chains[0]!;
     const { a, b } = chainFeeds(left, right);
-    const y = run(chainGraph(left, right, nodes), { a, b }, { float64: true }).get("y")!;
+    const y = run(chainGraph(left, right, nodes, {}), { a, b }, { float64: true }).get("y")!;
     const [x, z] = [a.data as Float32Array, b.data as Float32Array];
     for (const [o, l] of [
       [0, 0],
@@ -359,7 +359,7 @@ describe("sums of differences", () => {
   test("a difference that something else reads is held", () => {
     const [, left, right, nodes] = chains[0]!;
     const { a, b } = chainFeeds(left, right);
-    const graph = chainGraph(left, right, nodes);
+    const graph = chainGraph(left, right, nodes, {});
     expect(run(graph, { a, b }, { keep: new Set(["d"]) }).get("d")?.dims).toEqual([40, 75, 100]);
     graph.nodes.push(op("ReduceMax", ["d"], ["m"]));
     expect(errorOf(() => run(graph, { a, b }, { maxElements: 299_999 })).code).toBe("ADN_LIMIT");

@@ -95,8 +95,12 @@ function requireNumbers(type: DataType, where: string): void {
 }
 
 function rangeCount(start: number, limit: number, delta: number, where: string): number {
-  if (delta === 0) throw new AdderNetError("ADN_SHAPE", "delta is 0", { where });
-  return Math.max(0, Math.ceil((limit - start) / delta));
+  const count = Math.ceil((limit - start) / delta);
+  if (Number.isFinite(count)) return Math.max(0, count);
+  throw new AdderNetError("ADN_SHAPE", "the range has no end", {
+    where,
+    found: `from ${start} to ${limit} by ${delta}`,
+  });
 }
 
 function rangeLength(bounds: Facts, where: string): Dim {

@@ -117,9 +117,11 @@ export function shapesFor(
 ): (readonly number[])[] {
   const facts = inputs.map((tensor) => tensor && factOf(tensor));
   return infer(node, facts, context).map((fact) => {
-    if (fact?.shape?.every((dim) => typeof dim === "number")) return fact.shape as readonly number[];
-    throw new AdderNetError("ADN_SHAPE", "the output shape does not follow from the inputs", {
+    if (fact?.shape?.every((dim) => typeof dim === "number" && dim >= 0))
+      return fact.shape as readonly number[];
+    throw new AdderNetError("ADN_SHAPE", "the inputs give no shape for an output", {
       where: context.where,
+      found: `[${fact?.shape?.map((dim) => dim ?? "?").join(", ") ?? "?"}]`,
     });
   });
 }

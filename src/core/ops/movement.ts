@@ -58,6 +58,9 @@ function inferExpand(_node: Node, [data, shape]: Facts, { where }: OpContext): I
   const rank = shape?.shape?.[0];
   const target =
     elementsOf(shape) ?? (typeof rank === "number" ? new Array<Dim>(rank).fill(null) : undefined);
+  if (target?.some((dim) => typeof dim === "number" && dim < 0)) {
+    throw new AdderNetError("ADN_SHAPE", "a negative length", { where, found: `[${target.join(", ")}]` });
+  }
   const asked = target && { elemType: data.elemType, shape: target };
   const result = broadcastShapes([data, asked], where);
   return [result === undefined ? { elemType: data.elemType } : { elemType: data.elemType, shape: result }];

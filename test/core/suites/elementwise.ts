@@ -4,7 +4,18 @@ import { dataTypes } from "../../../src/core/dtype.ts";
 import { floatAttribute, intAttribute, stringAttribute } from "../../../src/core/ir/attributes.ts";
 import type { Tensor } from "../../../src/core/tensor.ts";
 import { type OpCase, randomTensor } from "./op-case.ts";
-import { bools, bytes, cases, counting, doubles, floats, int32s, int64s, integers } from "./tensors.ts";
+import {
+  bools,
+  bytes,
+  cases,
+  counting,
+  doubles,
+  floats,
+  int32s,
+  int64s,
+  integers,
+  words,
+} from "./tensors.ts";
 
 const float = floatAttribute;
 const int = intAttribute;
@@ -155,6 +166,7 @@ const binaryCases: readonly OpCase[] = [
   ...cases("Mul", [13], "int32 that wraps", [int32s([123456789, -7]), int32s([987654321, 65537])]),
   ...cases("Mul", [14], "uint8 that wraps", [bytes([200, 3]), bytes([2, 5])]),
   ...cases("Equal", [11, 13], "bool", [bools([1, 0, 1]), bools([1, 1, 0])]),
+  ...cases("Equal", [19], "strings", [words(["a", "b"]), words(["a"])]),
   ...cases("Equal", [13], "NaN", [special, special]),
   ...["And", "Or", "Xor"].flatMap((opType) =>
     cases(opType, [11], "columns and rows", [bools([1, 0], [2, 1]), bools([1, 0, 1])]),

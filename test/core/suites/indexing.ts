@@ -2,7 +2,7 @@
 
 import { intAttribute, stringAttribute } from "../../../src/core/ir/attributes.ts";
 import type { OpCase } from "./op-case.ts";
-import { bytes, cases, counting, countingInt64, doubles, floats, int32s, int64s } from "./tensors.ts";
+import { bytes, cases, counting, countingInt64, doubles, floats, int32s, int64s, words } from "./tensors.ts";
 
 const axis = (value: number) => ({ axis: intAttribute(value) });
 
@@ -19,6 +19,7 @@ const gatherCases: readonly OpCase[] = [
   ...cases("Gather", [13], "scalar index", [countingInt64([5]), int64s([3], [])]),
   ...cases("Gather", [13], "int32 indices", [counting([3, 2]), int32s([1, 1])]),
   ...cases("Gather", [13], "no indices", [counting([3, 2]), int64s([], [0])]),
+  ...cases("Gather", [13], "strings", [words(["a", "b", "c"]), int64s([2, 0])]),
   ...cases("Gather", [13], "bytes", [bytes([9, 8, 7]), int64s([2, 0])]),
   ...cases("Gather", [13], "float64", [doubles([1, 2, 3]), int64s([2, 0])]),
   ...cases(

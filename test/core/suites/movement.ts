@@ -8,7 +8,18 @@ import {
   tensorAttribute,
 } from "../../../src/core/ir/attributes.ts";
 import type { OpCase } from "./op-case.ts";
-import { bools, bytes, cases, counting, countingInt64, doubles, floats, int32s, int64s } from "./tensors.ts";
+import {
+  bools,
+  bytes,
+  cases,
+  counting,
+  countingInt64,
+  doubles,
+  floats,
+  int32s,
+  int64s,
+  words,
+} from "./tensors.ts";
 
 const ints = intsAttribute;
 const int = intAttribute;
@@ -23,6 +34,7 @@ const transposeCases: readonly OpCase[] = [
   ...cases("Transpose", [13], "int64", [countingInt64([3, 4])]),
   ...cases("Transpose", [13], "bool", [bools([1, 0, 1, 1, 0, 0], [2, 3])]),
   ...cases("Transpose", [13], "float64", [doubles([1, 2, 3, 4, 5, 6], [2, 3])]),
+  ...cases("Transpose", [13], "strings", [words(["a", "b", "c", "d"], [2, 2])]),
   ...cases("Transpose", [13], "empty", [counting([0, 3])]),
   ...cases("Transpose", [13], "scalar", [floats([7], [])]),
 ];
@@ -82,6 +94,7 @@ const joiningCases: readonly OpCase[] = [
   ),
   ...cases("Concat", [13], "with an empty part", [counting([2, 3]), counting([2, 0])], axis(1)),
   ...cases("Concat", [13], "one input", [counting([2, 3])], axis(0)),
+  ...cases("Concat", [13], "strings", [words(["a"]), words(["b", "c"])], axis(0)),
   ...cases("Concat", [13], "bytes", [bytes([1, 2]), bytes([3])], axis(0)),
   ...cases(
     "Split",

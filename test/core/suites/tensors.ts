@@ -60,6 +60,10 @@ export function bools(values: readonly number[], dims: Dims = [values.length]): 
   return { type: "bool", data: Uint8Array.from(values), dims };
 }
 
+export function words(values: readonly string[], dims: Dims = [values.length]): Tensor {
+  return { type: "string", data: [...values], dims };
+}
+
 export function bytes(values: readonly number[], dims: Dims = [values.length]): Tensor {
   return { type: "uint8", data: Uint8Array.from(values), dims };
 }
