@@ -8,8 +8,6 @@ import type { ModelFile } from "./read-model.ts";
 
 export interface Engine {
   run(feeds: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
-  /** What runs where, as text. */
-  explain(): string;
   dispose(): Promise<void>;
 }
 
@@ -28,11 +26,10 @@ export async function startRuntime(
   { model }: Pick<ModelFile, "model">,
   { threads }: EngineOptions,
 ): Promise<Engine> {
-  const { createSessionFromModel } = await import("../../runtime/index.ts");
-  const session = await createSessionFromModel(model, threads === undefined ? {} : { threads });
+  const { createSession } = await import("../../runtime/index.ts");
+  const session = await createSession(model, threads === undefined ? {} : { threads });
   return {
     run: async (feeds) => new Map(Object.entries(await session.run(Object.fromEntries(feeds)))),
-    explain: () => session.explain(),
     dispose: async () => session.dispose(),
   };
 }
@@ -56,7 +53,7 @@ async function startOrt(
   { threads }: EngineOptions,
 ): Promise<Engine> {
   const ort = await loadPeer(peer);
-  const { adderNetEp, explain, registerAdderNet } = await import("../ort.ts");
+  const { adderNetEp, registerAdderNet } = await import("../ort.ts");
   registerAdderNet(ort as never);
   const provider = adderNetEp(threads === undefined ? {} : { threads });
   const session = await ort.InferenceSession.create(path, {
@@ -72,7 +69,6 @@ async function startOrt(
       const outputs = await session.run(Object.fromEntries(given));
       return new Map(Object.entries(outputs) as unknown as [string, Tensor][]);
     },
-    explain: () => explain(session),
     dispose: () => session.release(),
   };
 }

@@ -2,7 +2,13 @@
 
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { type ConvertProgress, type ConvertReport, convert, defaultCheck } from "../../../converter/index.ts";
+import {
+  type Converted,
+  type ConvertProgress,
+  type ConvertReport,
+  convert,
+  defaultCheck,
+} from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import type { Model } from "../../core/ir/model.ts";
 import { decodeModel, type EncodedModel, encodeModel } from "../../core/onnx/index.ts";
@@ -118,8 +124,9 @@ async function convertFile(file: ModelFile, given: ConvertFlags, context: Contex
   }
 }
 
-function encode(model: Model, output: string, external: boolean): EncodedModel {
-  if (!external) return encodeModel(model);
+/** The bytes that were verified, or the same model with its weights in a second file. */
+function encode({ model, bytes }: Converted, output: string, external: boolean): EncodedModel {
+  if (!external) return { bytes };
   const encoded = encodeModel(model, { externalData: { location: basename(`${output}.data`) } });
   // What was verified had its weights inside: make sure that they are found again.
   decodeModel(encoded.bytes, { where: output, externalData: () => encoded.externalData });
@@ -216,8 +223,9 @@ export const convertCommand = defineCommand({
   run: async ({ positionals, flags: given }, context) => {
     const file = readModel(positionals[0]!);
     const output = checkTargets(file, given);
-    const { model, report, verifiedBy } = await convertFile(file, given, context);
-    const { bytes, externalData } = encode(model, output, given["external-data"]);
+    const converted = await convertFile(file, given, context);
+    const { model, report, verifiedBy } = converted;
+    const { bytes, externalData } = encode(converted, output, given["external-data"]);
     const dataPath = `${output}.data`;
     const summary: Summary = {
       input: { path: file.path, bytes: file.totalBytes, sha256: sha256(file.bytes) },

@@ -1,12 +1,15 @@
 // What becomes of a model: which adder layers are recognised, what no kernel covers, and what to do about it.
 
 import { convert } from "../../../converter/index.ts";
-import { createSessionFromModel } from "../../../runtime/index.ts";
+import { createSession } from "../../../runtime/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import type { Model } from "../../core/ir/model.ts";
+import { allocate, elementCount, type Tensor } from "../../core/tensor.ts";
 import type { Outcome } from "../command.ts";
+import { modelInputs } from "../feeds.ts";
 import { describeLayer, layerTable } from "../layers.ts";
 import { readModel } from "../read-model.ts";
+import { textTable } from "../text-table.ts";
 
 interface Finding {
   readonly code: string;
@@ -20,16 +23,45 @@ function findingOf(error: unknown): Finding {
   return { code, message, fix: details.fix ?? null };
 }
 
-/** How the runtime would run it, or why it does not. */
-async function tryRuntime(model: Model): Promise<{ kernels: string | null; findings: Finding[] }> {
+interface KernelUse {
+  readonly node: string;
+  readonly fused: readonly string[];
+  readonly kernels: readonly string[];
+}
+
+/** Zeros for every input, a batch without a length being 1; undefined when other lengths are open. */
+function zeroFeeds(model: Model): Record<string, Tensor> | undefined {
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, type, shape = [null] } of modelInputs(model)) {
+    const dims = shape.map((dim, axis) => (axis === 0 && typeof dim !== "number" ? 1 : dim));
+    if (!dims.every((dim) => typeof dim === "number")) return undefined;
+    feeds[name] = { type, dims, data: allocate(type, elementCount(dims)) };
+  }
+  return feeds;
+}
+
+/** Which kernels would run it for one image, or why none do. */
+async function tryRuntime(model: Model): Promise<{ kernels: KernelUse[] | null; findings: Finding[] }> {
   try {
-    const session = await createSessionFromModel(model);
-    const kernels = session.explain();
+    const session = await createSession(model);
+    const feeds = zeroFeeds(model);
+    if (feeds) await session.run(feeds);
+    const steps = session.explain().plans[0]?.steps;
     await session.dispose();
-    return { kernels, findings: [] };
+    const kernels = steps?.map(({ node, fused, kernels }) => ({
+      node,
+      fused,
+      kernels: Object.keys(kernels),
+    }));
+    return { kernels: kernels ?? null, findings: [] };
   } catch (error) {
     return { kernels: null, findings: [findingOf(error)] };
   }
+}
+
+function kernelTable(uses: readonly KernelUse[]): string {
+  const rows = uses.map(({ node, fused, kernels }) => [node, kernels.join(" "), fused.join(", ")]);
+  return textTable([["node", "kernels", "takes in"], ...rows], { head: true });
 }
 
 async function examine(model: Model) {
@@ -61,7 +93,7 @@ export async function examineModel(path: string): Promise<Outcome> {
         ? `adder layers: ${layers.length}\n${layerTable(layers)}`
         : converts && "no adder layers were found",
       ...told,
-      kernels,
+      kernels && kernelTable(kernels),
     ]
       .filter(Boolean)
       .join("\n\n"),
