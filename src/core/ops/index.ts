@@ -9,6 +9,7 @@ import { gatherOps } from "./gather.ts";
 import { gemmOps } from "./gemm.ts";
 import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
+import { padOps } from "./pad.ts";
 import { poolingOps } from "./pooling.ts";
 import { reductionOps } from "./reduction.ts";
 import { regulationOps } from "./regulation.ts";
@@ -24,6 +25,7 @@ export const standardOps: readonly OpDefinition[] = [
   ...shapeOps,
   ...movementOps,
   ...sliceOps,
+  ...padOps,
   ...gatherOps,
   ...castOps,
   ...unaryOps,
