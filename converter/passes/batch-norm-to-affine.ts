@@ -16,8 +16,9 @@ function fuse(node: Node, site: Site): boolean {
 }
 
 /**
- * With a = gamma/sqrt(var + epsilon): scale' = a·scale and B' = a·(B - mean) + beta, computed in float64 and rounded once. It cannot go
- * into the weights, as Σ|X - W| is not linear in W; nor behind a residual or a clip that the layer already has.
+ * With a = gamma/sqrt(var + epsilon): scale' = a·scale and B' = a·(B - mean) + beta, computed in float64 and rounded
+ * once. It cannot go into the weights, as Σ|X - W| is not linear in W; nor behind a residual or a clip that the layer
+ * already has.
  */
 export const batchNormToAffine: Pass = {
   name: "batch-norm-to-affine",

@@ -11,8 +11,9 @@ import { hasMoreOutputs } from "./sources.ts";
 const defaultEpsilon = Math.fround(1e-5);
 
 /**
- * y = gamma·(x - mean)/sqrt(var + epsilon) + beta as factor gamma/sqrt(var + epsilon) and offset beta - factor·mean. Undefined unless
- * the four parameters are constant vectors of `channels` entries with finite results and the node runs in inference mode.
+ * y = gamma·(x - mean)/sqrt(var + epsilon) + beta as factor gamma/sqrt(var + epsilon) and offset beta - factor·mean.
+ * Undefined unless the four parameters are constant vectors of `channels` entries with finite results and the node
+ * runs in inference mode.
  */
 export function batchNormAffine(site: Site, node: Node, channels: number): ChannelAffine | undefined {
   if (getInt(node, "training_mode") === 1 || hasMoreOutputs(site, node)) return undefined;

@@ -27,7 +27,9 @@ export interface AffineLayer {
 export const ones = (length: number): Float64Array => new Float64Array(length).fill(1);
 const isAll = (values: Float64Array, number: number): boolean => values.every((value) => value === number);
 
-/** `values` as the constant input `index` of a layer; an absent input stays absent when all its values are `neutral`. */
+/**
+ * `values` as the constant input `index` of a layer; an absent input stays absent when all its values are `neutral`.
+ */
 function constantInput(
   graph: Graph,
   node: Node,
@@ -63,7 +65,10 @@ function scaledWeights(weights: Tensor, axis: number, factor: Float64Array): Ten
 const affineOf = (values: Float64Array, { factor, offset }: ChannelAffine): Float64Array =>
   values.map((value, channel) => factor[channel]! * value + offset[channel]!);
 
-/** The constant vector at input `index`, `absent` for every channel when there is none; undefined when it is no such constant. */
+/**
+ * The constant vector at input `index`, `absent` for every channel when there is none; undefined when it is no such
+ * constant.
+ */
 function vectorInput(
   graph: Graph,
   node: Node,

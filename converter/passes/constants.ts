@@ -30,8 +30,9 @@ export const realValues = (tensor: Tensor): Float64Array =>
   Float64Array.from(tensor.data as ArrayLike<number>);
 
 /**
- * One number per channel of a constant that broadcasts to a tensor of rank `rank` and varies along `axis` only, where that tensor has
- * `channels` entries. Undefined when the constant varies along another axis or would enlarge the tensor.
+ * One number per channel of a constant that broadcasts to a tensor of rank `rank` and varies along `axis` only, where
+ * that tensor has `channels` entries. Undefined when the constant varies along another axis or would enlarge the
+ * tensor.
  */
 export function channelValues(
   tensor: Tensor,

@@ -15,7 +15,9 @@ function fold(node: Node, site: Site): boolean {
   return true;
 }
 
-/** With a = gamma/sqrt(var + epsilon): W' = a·W and B' = a·(B - mean) + beta, computed in float64 and rounded once. */
+/**
+ * With a = gamma/sqrt(var + epsilon): W' = a·W and B' = a·(B - mean) + beta, computed in float64 and rounded once.
+ */
 export const foldBatchNormIntoConv: Pass = {
   name: "fold-batch-norm-into-conv",
   description: "BatchNormalization after Conv or Gemm goes into weights and bias",

@@ -14,7 +14,9 @@ import type { Pass } from "./pass.ts";
 /** How much larger than its inputs a folded result may be. */
 const mostGrowthBytes = 16 * 2 ** 20;
 
-/** Random ops have no fixed result. DequantizeLinear keeps quantized weights small, and says that they are quantized. */
+/**
+ * Random ops have no fixed result. DequantizeLinear keeps quantized weights small, and says that they are quantized.
+ */
 const neverFolded: ReadonlySet<string> = new Set([
   "Bernoulli",
   "DequantizeLinear",
@@ -84,7 +86,10 @@ function compute(
   }
 }
 
-/** The nodes that stay in place of a folded one: outputs of the graph stay outputs of a node, an Identity of the constant. */
+/**
+ * The nodes that stay in place of a folded one: outputs of the graph stay outputs of a node, an Identity of the
+ * constant.
+ */
 function putResults(graph: Graph, node: Node, results: readonly Tensor[]): Node[] {
   const isOutput = new Set(graph.outputs.map(({ name }) => name));
   const identities: Node[] = [];

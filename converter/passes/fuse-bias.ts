@@ -19,7 +19,9 @@ function fuse(node: Node, site: Site): boolean {
   });
 }
 
-/** Adder2d, Conv or Gemm followed by + c or - c, where c is constant and varies along the channels only: B' = B ± c. */
+/**
+ * Adder2d, Conv or Gemm followed by + c or - c, where c is constant and varies along the channels only: B' = B ± c.
+ */
 export const fuseBias: Pass = {
   name: "fuse-bias",
   description: "a constant per channel added after Adder2d, Conv or Gemm goes into its bias",

@@ -26,7 +26,9 @@ function boundsOf(graph: Graph, node: Node): Bounds | undefined {
   return Math.fround(least) === least && Math.fround(most) === most ? [least, most] : undefined;
 }
 
-/** Applying a clip to the bounds of an earlier one gives the bounds of both together, also where the two do not meet. */
+/**
+ * Applying a clip to the bounds of an earlier one gives the bounds of both together, also where the two do not meet.
+ */
 function boundedBy([least, most]: Bounds, value: number): number {
   return Math.min(Math.max(value, least), most);
 }

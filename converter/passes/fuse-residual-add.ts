@@ -35,8 +35,9 @@ function fuse(site: Site, facts: Facts, node: Node): boolean {
 }
 
 /**
- * Add(Adder2d(…), other), or a Sum of two, becomes Adder2d with Z = other, where the layer has no Z and no clip yet and `other` has the
- * layer's shape or broadcasts to it. The layer moves to the place of the addition, where `other` exists.
+ * Add(Adder2d(…), other), or a Sum of two, becomes Adder2d with Z = other, where the layer has no Z and no clip yet
+ * and `other` has the layer's shape or broadcasts to it. The layer moves to the place of the addition, where `other`
+ * exists.
  */
 export const fuseResidualAdd: Pass = {
   name: "fuse-residual-add",

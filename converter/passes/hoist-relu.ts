@@ -22,7 +22,10 @@ function hoist(relu: Node, site: Site): boolean {
   return true;
 }
 
-/** max and Relu commute: both only compare. Positions of maxima (a second output) would not survive, so a pool that gives them stays. */
+/**
+ * max and Relu commute: both only compare. Positions of maxima (a second output) would not survive, so a pool that
+ * gives them stays.
+ */
 export const hoistRelu: Pass = {
   name: "hoist-relu",
   description: "Adder2d → MaxPool → Relu becomes Adder2d → Relu → MaxPool",

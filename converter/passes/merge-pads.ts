@@ -36,8 +36,8 @@ function ownPads(node: Node, spatialRank: number): number[] | undefined {
 }
 
 /**
- * An average over zeros from Pad counts them, so the node must count its own pads as well. With ceil_mode, windows past the end
- * count differently. A pool takes only pads smaller than its kernel.
+ * An average over zeros from Pad counts them, so the node must count its own pads as well. With ceil_mode, windows
+ * past the end count differently. A pool takes only pads smaller than its kernel.
  */
 function isLegalAverage(node: Node, own: readonly number[], pads: readonly number[]): boolean {
   const kernel = getInts(node, "kernel_shape") ?? [];

@@ -31,7 +31,10 @@ function transposed(tensor: Tensor): Tensor {
   return realTensor(tensor.type, result, [columns, rows]);
 }
 
-/** alpha goes into constant weights, beta into a constant C, and the weights lie as PyTorch's Linear has them (transB = 1). */
+/**
+ * alpha goes into constant weights, beta into a constant C, and the weights lie as PyTorch's Linear has them (transB
+ * = 1).
+ */
 function normalise(graph: Graph, node: Node): boolean {
   const weights = realConstantOf(graph, node.inputs[1]);
   const bias = realConstantOf(graph, node.inputs[2]);

@@ -26,7 +26,9 @@ export interface PassReport {
   readonly nodesAfter: number;
 }
 
-/** Bound on rounds. Every rewrite removes a node or brings one to its final form, so real models need three or four. */
+/**
+ * Bound on rounds. Every rewrite removes a node or brings one to its final form, so real models need three or four.
+ */
 const mostRounds = 32;
 
 /** Runs the passes in order, again and again until a whole round rewrites nothing. */
@@ -60,8 +62,8 @@ export interface Site {
 export type Rewrite = (node: Node, site: Site) => boolean;
 
 /**
- * Calls `rewrite` for every node of one of the types ("Add", "addernet::Adder2d") that is still in the graph, in order; answers how often
- * it said that it changed something. The index is made again only after a change.
+ * Calls `rewrite` for every node of one of the types ("Add", "addernet::Adder2d") that is still in the graph, in
+ * order; answers how often it said that it changed something. The index is made again only after a change.
  */
 export function rewriteEach(graph: Graph, opTypes: readonly string[], rewrite: Rewrite): number {
   let index: GraphIndex | undefined;

@@ -44,7 +44,9 @@ const cast: SameInput = (node, { facts }) => {
   return first(node, type !== undefined && type === dataTypeOfOnnx(getInt(node, "to") ?? 0));
 };
 
-/** A constant input whose elements are all `number`; without it the shape does not follow, so its absence is no match. */
+/**
+ * A constant input whose elements are all `number`; without it the shape does not follow, so its absence is no match.
+ */
 function isConstantOf(node: Node, index: number, { graph }: Site, number: number): boolean {
   const values = integerConstantOf(graph, node.inputs[index]);
   return values !== undefined && isAll(values, number);
@@ -62,7 +64,10 @@ const slice: SameInput = (node, site) => {
 
 const single: SameInput = (node) => first(node, node.inputs.length === 1);
 
-/** x op neutral, or neutral op x where the op commutes. A scalar cannot change the shape; other constants must be seen not to. */
+/**
+ * x op neutral, or neutral op x where the op commutes. A scalar cannot change the shape; other constants must be seen
+ * not to.
+ */
 function neutral(number: number, sides: readonly number[]): SameInput {
   return (node, { graph, facts }) => {
     const side = sides.find((at) => {

@@ -1,4 +1,5 @@
-// The simplest op that turns one shape into another: nothing, Flatten, or Reshape with a constant target that leaves the batch open.
+// The simplest op that turns one shape into another: nothing, Flatten, or Reshape with a constant target that leaves
+// the batch open.
 
 import { getInt } from "../../src/core/ir/attributes.ts";
 import { addInitializer, bypassNode, makeNode, replaceNode } from "../../src/core/ir/edit.ts";
@@ -39,9 +40,9 @@ function targetFromGiven(given: readonly number[], input: readonly Dim[], output
 }
 
 /**
- * How to reshape `input` to `output`, shapes of one value before and after. `given` is the target when it is constant. The leading
- * length is copied rather than written wherever it stays, so that a model exported with batch 1 takes other batches too. Undefined
- * where more than one length stays open.
+ * How to reshape `input` to `output`, shapes of one value before and after. `given` is the target when it is
+ * constant. The leading length is copied rather than written wherever it stays, so that a model exported with batch 1
+ * takes other batches too. Undefined where more than one length stays open.
  */
 export function reshapeForm(
   input: readonly Dim[],

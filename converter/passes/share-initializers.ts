@@ -17,7 +17,10 @@ function keyOf({ type, dims, data }: Tensor): string {
   return `${type} [${dims.join()}] ${data[0]} ${data[data.length >> 1]} ${data[data.length - 1]}`;
 }
 
-/** The first of several equal constants serves all readers. Constants that are outputs or can be overridden keep their names. */
+/**
+ * The first of several equal constants serves all readers. Constants that are outputs or can be overridden keep their
+ * names.
+ */
 export const shareInitializers: Pass = {
   name: "share-initializers",
   description: "equal constants are kept once",

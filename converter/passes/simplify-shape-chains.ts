@@ -1,4 +1,5 @@
-// Shapes computed from shapes become constants: Shape → Gather → Unsqueeze → Concat → Reshape is a Flatten or a Reshape to [0, -1].
+// Shapes computed from shapes become constants: Shape → Gather → Unsqueeze → Concat → Reshape is a Flatten or a
+// Reshape to [0, -1].
 
 import { replaceNodes } from "../../src/core/ir/edit.ts";
 import type { Graph, Node } from "../../src/core/ir/model.ts";
@@ -24,7 +25,10 @@ function putConstant(graph: Graph, facts: Facts, node: Node): boolean {
   return true;
 }
 
-/** Reshapes first: they leave the batch open, where the constants that come after would write the batch that was exported. */
+/**
+ * Reshapes first: they leave the batch open, where the constants that come after would write the batch that was
+ * exported.
+ */
 export const simplifyShapeChains: Pass = {
   name: "simplify-shape-chains",
   description:

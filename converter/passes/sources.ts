@@ -3,7 +3,10 @@
 import type { Node } from "../../src/core/ir/model.ts";
 import type { Site } from "./pass.ts";
 
-/** The node that makes input `index` of `reader`, when `reader` reads it once, nothing else reads it and it is no output of the graph. */
+/**
+ * The node that makes input `index` of `reader`, when `reader` reads it once, nothing else reads it and it is no
+ * output of the graph.
+ */
 export function soleSource(site: Site, reader: Node, index: number): Node | undefined {
   const name = reader.inputs[index];
   if (name === undefined || name === "") return undefined;

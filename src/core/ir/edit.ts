@@ -52,7 +52,10 @@ export function freshName(taken: Set<string>, wanted: string): string {
   return name;
 }
 
-/** Makes every reader of a key of `names` (nodes, their subgraphs) read its value instead. Outputs of the graph itself keep their names: see `bypassNode`. */
+/**
+ * Makes every reader of a key of `names` (nodes, their subgraphs) read its value instead. Outputs of the graph itself
+ * keep their names: see `bypassNode`.
+ */
 export function renameUses(graph: Graph, names: ReadonlyMap<string, string>): void {
   for (const node of graph.nodes) {
     if (node.inputs.some((name) => names.has(name))) {
@@ -81,7 +84,10 @@ function reads(node: Node, name: string): boolean {
   return node.inputs.includes(name) || (subgraphsOf(node).length > 0 && valuesReadBy(node).has(name));
 }
 
-/** Gives `reader` the constant `tensor` in place of its input `old`: under the old name when nothing else reads that, else under a free name close to it. Answers the name; the caller puts it among the inputs. */
+/**
+ * Gives `reader` the constant `tensor` in place of its input `old`: under the old name when nothing else reads that,
+ * else under a free name close to it. Answers the name; the caller puts it among the inputs.
+ */
 export function replaceInitializer(graph: Graph, reader: Node, old: string, tensor: Tensor): string {
   const isOwn =
     reader.inputs.filter((name) => name === old).length === 1 &&
@@ -96,7 +102,10 @@ export function removeNode(graph: Graph, node: Node): void {
   graph.nodes = graph.nodes.filter((other) => other !== node);
 }
 
-/** One walk over all nodes: where `replacementsOf` answers a list, that stands in the node's place. Answers how often it did. */
+/**
+ * One walk over all nodes: where `replacementsOf` answers a list, that stands in the node's place. Answers how often
+ * it did.
+ */
 export function replaceNodes(graph: Graph, replacementsOf: (node: Node) => Node[] | undefined): number {
   let count = 0;
   graph.nodes = graph.nodes.flatMap((node) => {
@@ -112,7 +121,10 @@ export function replaceNode(graph: Graph, node: Node, ...replacements: Node[]): 
   graph.nodes = graph.nodes.flatMap((other) => (other === node ? replacements : [other]));
 }
 
-/** Lets `node` do the work of `reader`, the only reader of its output: the changed node stands in the reader's place, where all inputs of both exist, and makes the reader's output. */
+/**
+ * Lets `node` do the work of `reader`, the only reader of its output: the changed node stands in the reader's place,
+ * where all inputs of both exist, and makes the reader's output.
+ */
 export function absorbReader(graph: Graph, node: Node, reader: Node, changes: Partial<Node> = {}): Node {
   const merged: Node = { ...node, ...changes, outputs: [...reader.outputs] };
   for (const name of node.outputs) graph.valueInfo.delete(name);
@@ -122,9 +134,9 @@ export function absorbReader(graph: Graph, node: Node, reader: Node, changes: Pa
 }
 
 /**
- * Takes out `node`, whose first output equals the value `same`: readers of the output read `same`. An output of the graph keeps its
- * name, so there the maker of `same` makes it instead. Answers false, and changes nothing, where that cannot be: `same` is an
- * input, a constant or itself an output.
+ * Takes out `node`, whose first output equals the value `same`: readers of the output read `same`. An output of the
+ * graph keeps its name, so there the maker of `same` makes it instead. Answers false, and changes nothing, where that
+ * cannot be: `same` is an input, a constant or itself an output.
  */
 export function bypassNode(graph: Graph, node: Node, same: string): boolean {
   const output = node.outputs[0]!;

@@ -87,8 +87,8 @@ function checkParts(graph: Graph, report: Report): void {
 }
 
 /**
- * `verifyModel`, and: nodes stand in topological order, tensors are as long as their dims say, attributes hold a value of their type.
- * Throws ADN_ONNX_MODEL naming up to five problems. Meant for tests, after every pass.
+ * `verifyModel`, and: nodes stand in topological order, tensors are as long as their dims say, attributes hold a
+ * value of their type. Throws ADN_ONNX_MODEL naming up to five problems. Meant for tests, after every pass.
  */
 export function verifyGraph(model: Model): void {
   verifyModel(model);
