@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { optimise } from "../../converter/optimise.ts";
 import { freezeInitializers } from "../../converter/passes/freeze-initializers.ts";
-import { passes } from "../../converter/passes/index.ts";
+import { type Pass, passes, runPasses } from "../../converter/passes/index.ts";
 import { ops } from "../../custom-ops/index.ts";
 import { cloneModel } from "../../src/core/ir/clone.ts";
 import { printModel } from "../../src/core/ir/print.ts";
@@ -75,6 +75,21 @@ describe("freeze-initializers", () => {
     verifyGraph(model);
     expect(nodesText(model)).toBe("%y = addernet::Adder2d(%x, %w, %b)");
     expectSameNumbers(withDefault(), model);
+  });
+});
+
+describe("runPasses", () => {
+  it("gives up on passes that never settle, with a row per run", () => {
+    const restless: Pass = { name: "restless-pass", description: "always finds something", run: () => 1 };
+    const report = runPasses(parseModel("input %x: float64[1]\noutput %x"), [restless], { ops });
+    expect(report.length).toBe(32);
+    expect(report.at(-1)).toEqual({
+      pass: "restless-pass",
+      round: 32,
+      rewrites: 1,
+      nodesBefore: 0,
+      nodesAfter: 0,
+    });
   });
 });
 

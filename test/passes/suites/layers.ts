@@ -629,12 +629,66 @@ export const layerSuites: readonly PassSuite[] = [
           %y = Reshape(%y_before_Reshape, %t)`,
       },
       {
-        name: "not a flattening of larger maps",
+        name: "Relu commutes with any change of shape",
         before: `input %x: float64[N,3,2,1]
           %w = float64[4,3,1,1]
           %a = addernet::Adder2d(%x, %w)
           %f = Flatten(%a)
           %y = Relu(%f)
+          output %y`,
+        expect: `%a = addernet::Adder2d(%x, %w)
+          %y_before_Flatten = Relu(%a)
+          %y = Flatten(%y_before_Flatten)`,
+      },
+      {
+        name: "a map made a sequence, its channels kept",
+        before: `input %x: float64[N,3,2,2]
+          %w = float64[4,3,1,1]
+          ${batchNorm}
+          %t = int64[3]{0,4,-1}
+          %p = float64[4,1]
+          %a = addernet::Adder2d(%x, %w)
+          %f = Reshape(%a, %t)
+          %n = BatchNormalization(%f, %gamma, %beta, %mean, %var)
+          %y = Mul(%n, %p)
+          output %y`,
+        expect: `%a = addernet::Adder2d(%x, %w)
+          %n_before_Reshape = BatchNormalization(%a, %gamma, %beta, %mean, %var)
+          %n = Reshape(%n_before_Reshape, %t)
+          %y = Mul(%n, %p)`,
+      },
+      {
+        name: "a bias along the last axis of channels-last maps",
+        before: `input %x: float64[N,3,6,5]
+          %w = float64[4,3,1,1]
+          %p = float64[4]
+          %a = addernet::Adder2d(%x, %w)
+          %f = Transpose[perm=0,2,3,1](%a)
+          %y = Sub(%f, %p)
+          output %y`,
+        expect: `%a = addernet::Adder2d(%x, %w)
+          %y_before_Transpose = Sub(%a, %p_1)
+          %y = Transpose[perm=0,2,3,1](%y_before_Transpose)`,
+      },
+      {
+        name: "not a batch norm of transposed channels",
+        before: `input %x: float64[N,3,4,5]
+          %w = float64[4,3,1,1]
+          ${batchNorm}
+          %a = addernet::Adder2d(%x, %w)
+          %f = Transpose[perm=0,2,1,3](%a)
+          %y = BatchNormalization(%f, %gamma, %beta, %mean, %var)
+          output %y`,
+        expect: "unchanged",
+      },
+      {
+        name: "not a bias of flattened larger maps",
+        before: `input %x: float64[N,3,2,1]
+          %w = float64[4,3,1,1]
+          %p = float64[8]
+          %a = addernet::Adder2d(%x, %w)
+          %f = Flatten(%a)
+          %y = Add(%f, %p)
           output %y`,
         expect: "unchanged",
       },
