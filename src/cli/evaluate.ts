@@ -1,5 +1,6 @@
 // Accuracy and speed of a classifier on labelled images.
 
+import { setImmediate } from "node:timers/promises";
 import { AdderNetError } from "../core/errors.ts";
 import type { Dim } from "../core/ir/model.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -185,6 +186,8 @@ export async function evaluate(given: EvaluateArguments): Promise<Evaluation> {
     count(tally, outputs.get(given.output)!, batch, used, (index) => samples.label(first + index));
     start += used;
     given.onProgress(start, total);
+    // Lets signals in between two batches, each of which computes without a pause.
+    await setImmediate();
   }
   const seconds = tally.milliseconds / 1000;
   return {

@@ -1,5 +1,6 @@
 // Running written bytes for a check: in our runtime, or by the reference of every op where the runtime lacks one.
 
+import { setImmediate } from "node:timers/promises";
 import type { RunFile } from "../../converter/index.ts";
 import { ops } from "../../custom-ops/index.ts";
 import { createSession, type Session } from "../../runtime/index.ts";
@@ -37,6 +38,8 @@ export function fileRunner(): FileRunner {
     }
   };
   const run: RunFile = async (bytes, feeds) => {
+    // Lets signals in between two samples, each of which computes without a pause.
+    await setImmediate();
     if (current?.bytes !== bytes) {
       await dispose();
       current = { bytes, session: await start(bytes) };
