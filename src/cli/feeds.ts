@@ -44,13 +44,11 @@ function inType(tensor: Tensor, input: ModelInput, where: string): Tensor {
 }
 
 function tooManyRows({ name, shape }: ModelInput, tensor: Tensor, where: string): AdderNetError {
-  const [fixed, ...rest] = shape!;
-  const open = ["batch", ...rest.map((dim) => dim ?? "?")].join(",");
-  return new AdderNetError("ADN_FEED", `the model takes a batch of ${fixed} at input "${name}"`, {
+  return new AdderNetError("ADN_FEED", `the model takes a batch of ${shape![0]} at input "${name}"`, {
     where,
     expected: shapeText(shape),
     found: shapeText(tensor.dims),
-    fix: `take the first rows with --limit ${fixed}, or convert the export again with --input-shape ${name}:${open}`,
+    fix: `take the first rows with --limit ${shape![0]}, or export with a free batch: dynamic_axes={"${name}": {0: "batch"}}`,
   });
 }
 

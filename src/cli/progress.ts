@@ -16,8 +16,8 @@ function duration(ms: number): string {
 export function progressLine(phase: string, done: number, total: number, elapsedMs: number): string {
   if (total <= 0) return done > 0 ? `${phase} ${done}` : phase;
   if (total === 1) return phase;
-  const left = done > 0 && done < total ? `, ${duration((elapsedMs * (total - done)) / done)} left` : "";
-  return `${phase} ${done}/${total}${left}`;
+  const leftMs = done > 0 && done < total ? (elapsedMs * (total - done)) / done : 0;
+  return `${phase} ${done}/${total}${leftMs > 0 ? `, ${duration(leftMs)} left` : ""}`;
 }
 
 export interface Progress {
@@ -29,7 +29,7 @@ export interface Progress {
 /** `now` answers milliseconds. */
 export function makeProgress(output: Output, now: () => number = () => performance.now()): Progress {
   let phase = "";
-  let [startedAt, printedAt] = [0, Number.NEGATIVE_INFINITY];
+  let [startedAt, lastAt, printedAt] = [now(), now(), Number.NEGATIVE_INFINITY];
   let shown = false;
   const clear = (): void => {
     if (shown) output.write("\r\u001b[2K");
@@ -38,7 +38,9 @@ export function makeProgress(output: Output, now: () => number = () => performan
   const show = (next: string, done: number, total: number): void => {
     const time = now();
     const isNew = next !== phase;
-    if (isNew) [phase, startedAt] = [next, time];
+    // A phase first heard of when a part of it is done began when the one before it ended.
+    if (isNew) [phase, startedAt] = [next, done > 0 ? lastAt : time];
+    lastAt = time;
     const line = progressLine(phase, done, total, time - startedAt);
     if (output.isTTY) {
       if (!isNew && done < total && time - printedAt < redrawEveryMs) return;

@@ -8,6 +8,7 @@ export function textTable(rows: readonly (readonly string[])[], { head = false }
     width: Math.max(...rows.map((row) => row[column]?.length ?? 0)),
     isNumeric: body.length > 0 && body.every((row) => /^$|^-?[\d.,]+%?$/.test(row[column] ?? "")),
   }));
+  while (columns.at(-1)?.width === 0) columns.pop();
   const line = (row: readonly string[]): string =>
     columns
       .map(({ width, isNumeric }, column) => (row[column] ?? "")[isNumeric ? "padStart" : "padEnd"](width))
@@ -16,4 +17,9 @@ export function textTable(rows: readonly (readonly string[])[], { head = false }
   const lines = rows.map(line);
   if (head) lines.splice(1, 0, columns.map(({ width }) => "-".repeat(width)).join("  "));
   return lines.join("\n");
+}
+
+/** Three digits, in powers of ten where that is shorter to read. */
+export function shortNumber(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toPrecision(3);
 }

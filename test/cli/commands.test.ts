@@ -207,7 +207,7 @@ describe("run", () => {
     ]);
     const { code, stderr } = await addernet(["run", fixed, "--input", bundled("input.npy")]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/ADN_FEED: .*a batch of 1 .*--limit 1, or .*--input-shape input:batch,1,28,28/);
+    expect(stderr).toMatch(/ADN_FEED: .*a batch of 1 .*--limit 1, or .*dynamic_axes=/);
     expect((await addernet(["run", fixed, "--input", bundled("input.npy"), "--limit", "1"])).code).toBe(0);
   });
 });

@@ -21,7 +21,7 @@ import * as types from "../flag-types.ts";
 import { describeLayer, type LayerRow, layerTable } from "../layers.ts";
 import { countOps } from "../op-counts.ts";
 import { type ModelFile, readModel } from "../read-model.ts";
-import { textTable } from "../text-table.ts";
+import { shortNumber, textTable } from "../text-table.ts";
 import { checkOutput, type OutputFile, writeFiles } from "../write-file.ts";
 
 const flags = {
@@ -174,7 +174,7 @@ function verificationText({ report: { verification }, verifiedBy }: Summary): st
   if (verification === undefined) return "not verified";
   const { samples, maxDifference, tolerance, output } = verification;
   const by = verifiedBy === "runtime" ? "the runtime" : "the reference of every op";
-  return `verified on ${samples} inputs with ${by}: largest difference ${maxDifference.toPrecision(3)} in "${output}" (accepted ${tolerance.toPrecision(3)})`;
+  return `verified on ${samples} inputs with ${by}: largest difference ${shortNumber(maxDifference)} in "${output}" (accepted ${shortNumber(tolerance)})`;
 }
 
 function summaryText(summary: Summary): string {
