@@ -5,9 +5,14 @@ import { detachFunctions } from "../custom-ops/attach-functions.ts";
 import type { Model } from "./core/ir/model.ts";
 import { decodeModel, externalLocations } from "./core/onnx/index.ts";
 import { type ExternalDataOption, readBeside, readExternalData, readModelBytes } from "./ort/load-model.ts";
-import { createHandler, type ExplainableHandler, type OrtModule } from "./ort/session-handler.ts";
+import {
+  createHandler,
+  type ExplainableHandler,
+  type OrtModule,
+  type SegmentExplanation,
+} from "./ort/session-handler.ts";
 
-export type { OrtModule } from "./ort/session-handler.ts";
+export type { OrtModule, SegmentExplanation } from "./ort/session-handler.ts";
 
 /** Name under which the backend is registered and execution providers ask for it. */
 const backendName = "addernet";
@@ -95,8 +100,8 @@ async function createBackendHandler(
   });
 }
 
-/** What runs where in a session created with `adderNetEp()`, as text. */
-export function explain(session: InferenceSession): string {
+/** What runs where in a session created with `adderNetEp()`: its segments in order; undefined for any other session. */
+export function explain(session: InferenceSession): readonly SegmentExplanation[] | undefined {
   const { handler } = session as unknown as { handler?: Partial<ExplainableHandler> };
-  return handler?.explain?.() ?? "this session does not use addernet";
+  return handler?.explain?.();
 }

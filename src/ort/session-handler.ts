@@ -1,9 +1,11 @@
 // One onnxruntime session made of segments: our kernels where they apply, inner onnxruntime sessions elsewhere.
 
 import type { InferenceSession, InferenceSessionHandler } from "onnxruntime-common";
-import { createSessionFromModel, type Session, supportsNode } from "../../runtime/index.ts";
+import { ops } from "../../custom-ops/index.ts";
+import { createExecutor, type SessionExplanation, supportsNode } from "../../runtime/index.ts";
 import type { DataType } from "../core/dtype.ts";
 import { AdderNetError } from "../core/errors.ts";
+import { inferShapes } from "../core/infer-shapes.ts";
 import type { Model, Node } from "../core/ir/model.ts";
 import { encodeModel } from "../core/onnx/index.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -23,9 +25,19 @@ export interface OrtModule {
 interface SegmentRunner {
   readonly segment: Segment;
   run(feeds: ReadonlyMap<string, Tensor>): Promise<Readonly<Record<string, Tensor>>>;
-  explain(): string;
+  explain(): SegmentExplanation;
   dispose(): Promise<void>;
 }
+
+/** What runs a segment, and how. */
+export type SegmentExplanation =
+  | ({ readonly engine: "addernet"; readonly nodes: number } & SessionExplanation)
+  | {
+      readonly engine: "onnxruntime";
+      readonly nodes: number;
+      readonly providers: readonly string[];
+      readonly ops: readonly string[];
+    };
 
 export interface HandlerOptions {
   /** Execution providers of the inner sessions. */
@@ -42,11 +54,13 @@ export interface HandlerOptions {
 export function chooseOurs(model: Model, types: ReadonlyMap<string, DataType>): Set<Node> {
   const ours = new Set<Node>();
   const known = new Set(model.graph.initializers.keys());
+  const facts = inferShapes(model.graph, model.opsetImports, ops, { functions: model.functions });
+  const isReadable = (name: string): boolean =>
+    name === "" || known.has(name) || types.get(name) === "float32";
   for (const node of model.graph.nodes) {
-    const readable = node.inputs.every(
-      (name) => name === "" || known.has(name) || types.get(name) === "float32",
-    );
-    if (!readable || supportsNode(node, model.opsetImports) !== true) continue;
+    const inputs = node.inputs.map((name) => facts.get(name));
+    if (!node.inputs.every(isReadable)) continue;
+    if (supportsNode(node, model.opsetImports, inputs) !== true) continue;
     ours.add(node);
     for (const output of node.outputs) known.add(output);
   }
@@ -54,14 +68,14 @@ export function chooseOurs(model: Model, types: ReadonlyMap<string, DataType>): 
 }
 
 async function ownRunner(segment: Segment, options: HandlerOptions): Promise<SegmentRunner> {
-  const session: Session = await createSessionFromModel(segment.model, {
+  const session = await createExecutor(segment.model, {
     ...(options.threads !== undefined && { threads: options.threads }),
   });
   return {
     segment,
     run: (feeds) => session.run(Object.fromEntries(feeds)),
-    explain: () => session.explain(),
-    dispose: async () => session.dispose(),
+    explain: () => ({ engine: "addernet", nodes: segment.model.graph.nodes.length, ...session.explain() }),
+    dispose: () => session.dispose(),
   };
 }
 
@@ -74,7 +88,6 @@ async function innerRunner(
     ...options.sessionOptions,
     executionProviders: options.inner,
   });
-  const names = segment.model.graph.nodes.map(({ opType }) => opType).join(", ");
   return {
     segment,
     async run(feeds) {
@@ -86,7 +99,12 @@ async function innerRunner(
       );
       return (await session.run(tensors as never)) as unknown as Record<string, Tensor>;
     },
-    explain: () => `onnxruntime (${options.inner.map(providerName).join(", ")}): ${names}`,
+    explain: () => ({
+      engine: "onnxruntime",
+      nodes: segment.model.graph.nodes.length,
+      providers: options.inner.map(providerName),
+      ops: [...new Set(segment.model.graph.nodes.map(({ opType }) => opType))],
+    }),
     dispose: () => session.release(),
   };
 }
@@ -154,7 +172,8 @@ function fillFetch(fetch: unknown, result: Tensor): unknown {
 }
 
 export interface ExplainableHandler extends InferenceSessionHandler {
-  explain(): string;
+  /** The segments in the order in which they run. */
+  explain(): readonly SegmentExplanation[];
 }
 
 async function runSegments(
@@ -194,7 +213,7 @@ export async function createHandler(
         wanted.map(([name, fetch]) => [name, fillFetch(fetch, values.get(name)!)]),
       ) as never;
     },
-    explain: () => runners.map((runner, index) => `segment ${index + 1}: ${runner.explain()}`).join("\n"),
+    explain: () => runners.map((runner) => runner.explain()),
     async dispose() {
       await Promise.all(runners.map((runner) => runner.dispose()));
     },
