@@ -51,6 +51,11 @@ export type ConstantCache = Map<string, Tensor>;
 
 type Facts = ReadonlyMap<string, ValueFact>;
 
+/** Ops whose result follows from shapes alone, whatever data they are given. */
+export function readsShapeOnly({ domain, opType }: Node): boolean {
+  return domain === "" && (opType === "Shape" || opType === "Size");
+}
+
 function boundValue(name: string, facts: Facts, { known, isFixed }: Folder): BoundValue {
   const fact = facts.get(name);
   const constant = known.get(name);
@@ -84,6 +89,12 @@ function makeFolder(facts: Facts, initializers: ReadonlyMap<string, Tensor>, cac
     isFixed.add(name);
     cache.set(name, tensor);
   }
+  /** A tensor without data in the shape of a value. */
+  function shapedLike(name: string): Tensor | undefined {
+    const { elemType, shape } = facts.get(name) ?? {};
+    if (elemType === undefined || !shape?.every((dim) => typeof dim === "number")) return undefined;
+    return { type: elemType, data: [], dims: shape as readonly number[] };
+  }
   function fold(node: Node, definition: OpDefinition, opset: number): boolean {
     const outputs = node.outputs.filter((name) => name !== "");
     const given = node.inputs.filter((name) => name !== "");
@@ -95,8 +106,11 @@ function makeFolder(facts: Facts, initializers: ReadonlyMap<string, Tensor>, cac
       for (const [index, name] of outputs.entries()) keep(name, ready[index]!, isForever);
       return true;
     }
-    if (definition.reference === undefined || !given.every((name) => known.has(name))) return false;
-    const inputs = node.inputs.map((name) => known.get(name));
+    const inputs = node.inputs.map(
+      (name) => known.get(name) ?? (readsShapeOnly(node) ? shapedLike(name) : undefined),
+    );
+    const isReady = node.inputs.every((name, index) => name === "" || inputs[index] !== undefined);
+    if (definition.reference === undefined || !isReady) return false;
     const results = definition.reference(node, inputs, { opset, where: nodeLabel(node) });
     for (const [index, name] of node.outputs.entries()) {
       if (name !== "" && results[index] !== undefined) keep(name, results[index], isForever);

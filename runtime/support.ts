@@ -6,10 +6,8 @@ import { definitionOf, inferShapes } from "../src/core/infer-shapes.ts";
 import type { Model, Node } from "../src/core/ir/model.ts";
 import { topologicalOrder } from "../src/core/ir/walk.ts";
 import type { ValueFact } from "../src/core/ops/define-op.ts";
+import { readsShapeOnly } from "./bind.ts";
 import { loweringOf, refusalOf } from "./lowerings.ts";
-
-/** Ops whose result follows from shapes alone, whatever data they are given. */
-const shapeOps: readonly string[] = ["Shape", "Size"];
 
 /**
  * Whether this runtime runs a node: true, or the reason why not. `inputs` is what is known of its inputs; what is not known
@@ -23,7 +21,7 @@ export function supportsNode(
   const reference = definitionOf(node, ops, opsets)?.definition.reference;
   const given = inputs.filter((_, index) => (node.inputs[index] ?? "") !== "");
   const isShapeWork =
-    shapeOps.includes(node.opType) ||
+    readsShapeOnly(node) ||
     node.inputs.every((name) => name === "") ||
     (given.length > 0 &&
       given.every((fact) => fact !== undefined && (fact.constant || !fact.elemType.startsWith("float"))));
@@ -43,7 +41,7 @@ function plannedValues(nodes: readonly Node[], { graph, opsetImports }: Model): 
     const reference = definitionOf(node, ops, opsetImports)?.definition.reference;
     if (reference === undefined) continue;
     const isPlanned = node.inputs.every((name) => name === "" || planned.has(name));
-    if (!isPlanned && !(node.domain === "" && shapeOps.includes(node.opType))) continue;
+    if (!isPlanned && !readsShapeOnly(node)) continue;
     for (const name of node.outputs) planned.add(name);
   }
   return planned;
