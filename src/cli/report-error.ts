@@ -19,9 +19,18 @@ const systemCodes: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
 };
 
-/** Failures of the file system are a bad path or disk, not a fault of ours. */
+/** What engines say when a length in a file asks for more memory than there can be. */
+const tooLarge = /array (buffer )?(length|allocation)|allocation failed|ERR_FS_FILE_TOO_LARGE/i;
+
+/** Failures of the file system and lengths beyond all memory are a bad path, disk or file, not a fault of ours. */
 export function asKnownError(error: unknown): AdderNetError | undefined {
   if (error instanceof AdderNetError) return error;
+  if (error instanceof RangeError && tooLarge.test(`${error}`)) {
+    return new AdderNetError("ADN_LIMIT", "a length in the file asks for more memory than there is", {
+      fix: "the file is damaged, or the model is too large for this machine",
+      cause: error,
+    });
+  }
   const { code, path } = (error ?? {}) as { code?: unknown; path?: unknown };
   const problem = typeof code === "string" ? systemCodes[code] : undefined;
   if (problem === undefined) return undefined;
