@@ -71,6 +71,20 @@ function boundValue(name: string, facts: Facts, { known, isFixed }: Folder): Bou
   });
 }
 
+/** Most elements of a constant that is computed. */
+const largestConstant = 2 ** 28;
+
+function requireHoldable(name: string, facts: Facts): void {
+  const shape = facts.get(name)?.shape;
+  const count =
+    shape?.reduce<number>((product, dim) => product * (typeof dim === "number" ? dim : 1), 1) ?? 0;
+  if (count <= largestConstant) return;
+  throw new AdderNetError("ADN_LIMIT", `"${name}" would have ${count} elements`, {
+    expected: `at most ${largestConstant}`,
+    fix: "use a smaller batch or input",
+  });
+}
+
 interface Folder {
   readonly known: ReadonlyMap<string, Tensor>;
   /** Names of constants that no input shape can change. */
@@ -111,6 +125,7 @@ function makeFolder(facts: Facts, initializers: ReadonlyMap<string, Tensor>, cac
     );
     const isReady = node.inputs.every((name, index) => name === "" || inputs[index] !== undefined);
     if (definition.reference === undefined || !isReady) return false;
+    for (const name of outputs) requireHoldable(name, facts);
     const results = definition.reference(node, inputs, { opset, where: nodeLabel(node) });
     for (const [index, name] of node.outputs.entries()) {
       if (name !== "" && results[index] !== undefined) keep(name, results[index], isForever);

@@ -123,13 +123,9 @@ function arrange(
   }));
 }
 
-function requireRoom(draft: Draft): void {
-  const largest = draft.buffers.reduce((most, need) => (need.bytes > most.bytes ? need : most), {
-    bytes: 0,
-    label: "",
-  });
-  if (largest.bytes <= largestArena) return;
-  throw new AdderNetError("ADN_LIMIT", `"${largest.label}" would take ${largest.bytes} bytes`, {
+function requireRoom(label: string, bytes: number): void {
+  if (bytes <= largestArena) return;
+  throw new AdderNetError("ADN_LIMIT", `"${label}" would take ${bytes} bytes`, {
     expected: `at most ${largestArena}`,
     fix: "use a smaller batch or input",
   });
@@ -139,13 +135,14 @@ function requireRoom(draft: Draft): void {
 export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
   const draft: Draft = { steps: [], buffers: [], bufferOf: new Map() };
   for (const { name, dims } of graph.inputs) {
+    requireRoom(name, byteLength(dims));
     draft.bufferOf.set(name, draft.buffers.push({ bytes: byteLength(dims), label: name }) - 1);
   }
   const notNegative = notNegativeValues(graph);
   const isNotNegative = ({ name }: BoundValue) => notNegative.has(name);
   for (const bound of graph.nodes) {
+    for (const value of bound.outputs) if (value) requireRoom(value.name, byteLength(value.dims));
     draftNode(bound, draft, sources, isNotNegative, loweringOf(bound.node)!.lower);
-    requireRoom(draft);
   }
   const planned = (value: BoundValue): PlannedValue => {
     const buffer = value.constant ? undefined : draft.bufferOf.get(value.name);
@@ -158,5 +155,6 @@ export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
   });
   const buffers = arrange(draft, inputs, outputs);
   const arenaBytes = buffers.reduce((most, { offset, bytes }) => Math.max(most, offset + aligned(bytes)), 0);
+  requireRoom("the arena", arenaBytes);
   return { steps: draft.steps, buffers, inputs, outputs, arenaBytes };
 }

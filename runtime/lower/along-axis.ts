@@ -46,6 +46,8 @@ function callReduce(
   build: PlanBuilder,
 ) {
   if (kernel === "f32_reduce_sum") build.call(kernel, { x, y, ...fold, divisor });
+  else if (fold.count === 0)
+    build.call("f32_fill", { y, count: fold.outer * fold.inner, value: Number.NEGATIVE_INFINITY });
   else build.call(kernel, { x, y, ...fold });
 }
 

@@ -5,6 +5,7 @@ import { ops } from "../../custom-ops/index.ts";
 import { getInt } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { axisFromFront } from "../../src/core/ops/operands.ts";
+import { broadcastSteps } from "../../src/core/ops/strided.ts";
 import { elementCount, stridesOf, type Tensor } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
@@ -117,6 +118,12 @@ function lowerMove(bound: BoundNode, build: PlanBuilder): void {
   }
 }
 
+function lowerExpand({ inputs, outputs }: BoundNode, build: PlanBuilder): void {
+  const [x, y] = [inputs[0]!, outputs[0]!];
+  const steps = broadcastSteps(x.dims, y.dims);
+  copyStrided(build.read(x), build.output(y), y.dims, steps, stridesOf(y.dims), build);
+}
+
 function lowerConcat({ node, where, inputs, outputs }: BoundNode, build: PlanBuilder): void {
   const y = outputs[0]!;
   const axis = axisFromFront(getInt(node, "axis") ?? 0, y.dims.length, where);
@@ -179,7 +186,7 @@ export const layoutLowerings = {
   Transpose: move(),
   Slice: move([1, 2, 3, 4]),
   Split: move([1]),
-  Expand: move([1]),
+  Expand: { ...move([1]), lower: lowerExpand },
   Tile: move([1]),
   DepthToSpace: move(),
   SpaceToDepth: move(),
