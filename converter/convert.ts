@@ -7,6 +7,7 @@ import { interpret } from "../src/core/interpret.ts";
 import { cloneModel } from "../src/core/ir/clone.ts";
 import type { Dim, Model } from "../src/core/ir/model.ts";
 import { checkOpset, decodeModel, encodeModel } from "../src/core/onnx/index.ts";
+import { freeBatch } from "./free-batch.ts";
 import {
   type ImportedLayer,
   type ImportOptions,
@@ -29,6 +30,10 @@ export interface ConvertOptions {
   readonly check?: CheckOptions | false;
   /** What runs the written file in the check; by default the reference of every op, in float32. */
   readonly run?: RunFile;
+  /** What runs a file whose ops have no reference here, on both sides of the check: onnxruntime. */
+  readonly runForeign?: RunFile;
+  /** Keep a batch that the export fixed to 1; by default it becomes free where every node treats rows alike. */
+  readonly keepBatch?: boolean;
   readonly onProgress?: (progress: ConvertProgress) => void;
   /** Files the model names as external data, when bytes are given. */
   readonly externalData?: (location: string) => Uint8Array | undefined;
@@ -46,12 +51,15 @@ export interface ConvertReport {
   readonly passes: readonly PassReport[];
   readonly nodesBefore: number;
   readonly nodesAfter: number;
+  /** The export fixed the batch to 1; the converted model takes any. */
+  readonly batchFreed: boolean;
   readonly verification?: Verification;
 }
 
 export const defaultCheck: CheckOptions = { samples: 2, rtol: 1e-3, atol: 1e-3 };
 
-const runReference: RunFile = async (bytes, feeds) => {
+/** Runs a file by the reference of every op. */
+export const runReference: RunFile = async (bytes, feeds) => {
   const { graph, opsetImports, functions } = decodeModel(bytes);
   return interpret(graph, opsetImports, ops, feeds, { functions });
 };
@@ -110,6 +118,8 @@ export async function convert(source: Uint8Array | Model, options: ConvertOption
   const meaning = imported.meaning;
   onProgress?.({ phase: "optimise", done: 0, total: 1 });
   const passes = optimise(model, { ops });
+  const mayFree = !options.keepBatch && options.inputShapes === undefined && check !== false;
+  const batchFreed = mayFree && freeBatch(model, ops);
   finish(model, target);
   const report: ConvertReport = {
     layers: imported.layers,
@@ -117,6 +127,7 @@ export async function convert(source: Uint8Array | Model, options: ConvertOption
     passes,
     nodesBefore: original.graph.nodes.length,
     nodesAfter: model.graph.nodes.length,
+    batchFreed,
   };
   const { bytes } = encodeModel(model);
   if (check === false) return { model, bytes, report };
@@ -126,6 +137,8 @@ export async function convert(source: Uint8Array | Model, options: ConvertOption
     bytes,
     ops,
     run: options.run ?? runReference,
+    ...(options.runForeign && { runForeign: options.runForeign }),
+    batchFreed,
     check,
     onProgress: (done, total) => onProgress?.({ phase: "verify", done, total }),
   });

@@ -7,6 +7,7 @@ export {
   type ConvertReport,
   convert,
   defaultCheck,
+  runReference,
 } from "./convert.ts";
 export * from "./importers/index.ts";
 export { optimise } from "./optimise.ts";

@@ -1,10 +1,14 @@
 // Does the written file compute what the original meant? Same inputs through the original semantics in float64 and through the file.
 
+import { inlineFunctions } from "../custom-ops/attach-functions.ts";
 import { AdderNetError } from "../src/core/errors.ts";
+import { definitionOf } from "../src/core/infer-shapes.ts";
 import { interpret } from "../src/core/interpret.ts";
-import type { Model } from "../src/core/ir/model.ts";
+import { cloneModel } from "../src/core/ir/clone.ts";
+import type { Graph, Model } from "../src/core/ir/model.ts";
+import { encodeModel } from "../src/core/onnx/index.ts";
 import type { OpTable } from "../src/core/ops/define-op.ts";
-import type { Tensor } from "../src/core/tensor.ts";
+import { allocate, type Tensor } from "../src/core/tensor.ts";
 import { sampleFeeds } from "./sample-feeds.ts";
 
 export type Feeds = ReadonlyMap<string, Tensor>;
@@ -60,18 +64,21 @@ function compare(output: string, expected: Tensor, found: Tensor | undefined): C
   return { output, difference, magnitude };
 }
 
+/** What the original computes for given feeds. */
+type Oracle = (feeds: Feeds) => Promise<ReadonlyMap<string, Tensor>>;
+
 /** Feeds that the original accepts: symbols other than the batch are bound to the first length that fits. */
-function acceptedFeeds(
-  original: Model,
-  ops: OpTable,
+async function acceptedFeeds(
+  graph: Graph,
+  oracle: Oracle,
   batch: number,
   seed: number,
-): [Feeds, Map<string, Tensor>] {
+): Promise<{ feeds: Feeds; expected: ReadonlyMap<string, Tensor> }> {
   let refusal: unknown;
   for (const length of lengthsToTry) {
-    const feeds = sampleFeeds(original.graph, { batch, length, seed });
+    const feeds = sampleFeeds(graph, { batch, length, seed });
     try {
-      return [feeds, interpretFloat64(original, ops, feeds)];
+      return { feeds, expected: await oracle(feeds) };
     } catch (error) {
       if (!(error instanceof AdderNetError) || error.code !== "ADN_SHAPE") throw error;
       refusal ??= error;
@@ -85,6 +92,49 @@ function interpretFloat64(model: Model, ops: OpTable, feeds: Feeds): Map<string,
     float64: true,
     functions: model.functions,
   });
+}
+
+/** The references of the ops in float64; where an op has none, `runForeign` on a file that any onnxruntime runs. */
+function makeOracle({ original, ops, runForeign }: VerifyArguments): Oracle {
+  const missing = original.graph.nodes.some(
+    (node) => definitionOf(node, ops, original.opsetImports)?.definition.reference === undefined,
+  );
+  if (!missing || runForeign === undefined) return async (feeds) => interpretFloat64(original, ops, feeds);
+  const standard = cloneModel(original);
+  inlineFunctions(standard);
+  const { bytes } = encodeModel(standard);
+  return (feeds) => runForeign(bytes, feeds);
+}
+
+function rowOf({ type, data, dims }: Tensor, row: number): Tensor {
+  const size = data.length / dims[0]!;
+  return {
+    type,
+    data: data.slice(row * size, (row + 1) * size) as Tensor["data"],
+    dims: [1, ...dims.slice(1)],
+  };
+}
+
+function stackRows(rows: readonly Tensor[]): Tensor {
+  const [first] = rows as [Tensor];
+  const data = allocate(first.type, first.data.length * rows.length) as Float64Array;
+  rows.forEach((row, index) => {
+    data.set(row.data as Float64Array, index * first.data.length);
+  });
+  return { type: first.type, data, dims: [rows.length, ...first.dims.slice(1)] };
+}
+
+/** The original takes one row at a time: several are run one by one and stacked. */
+function byRows(oracle: Oracle): Oracle {
+  return async (feeds) => {
+    const rows = [...feeds.values()][0]!.dims[0] ?? 1;
+    const results: ReadonlyMap<string, Tensor>[] = [];
+    for (let row = 0; row < rows; row++) {
+      results.push(await oracle(new Map([...feeds].map(([name, tensor]) => [name, rowOf(tensor, row)]))));
+    }
+    const names = [...results[0]!.keys()];
+    return new Map(names.map((name) => [name, stackRows(results.map((result) => result.get(name)!))]));
+  };
 }
 
 /** The value made earliest in `converted` that also exists in `original` and differs: where to look first. */
@@ -120,13 +170,18 @@ export interface VerifyArguments {
   readonly bytes: Uint8Array;
   readonly ops: OpTable;
   readonly run: RunFile;
+  /** Runs a file whose ops have no reference here, for example with onnxruntime. */
+  readonly runForeign?: RunFile;
+  /** The converted model takes any batch where the original takes one row. */
+  readonly batchFreed: boolean;
   readonly check: CheckOptions;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Throws ADN_VERIFY when any output of any sample is off by more than the tolerance. */
 export async function verify(given: VerifyArguments): Promise<Verification> {
-  const { original, ops, check } = given;
+  const { original, converted, check } = given;
+  const oracle = given.batchFreed ? byRows(makeOracle(given)) : makeOracle(given);
   const own = check.feeds ?? [];
   const total = check.samples + own.length;
   let worst: Verification = {
@@ -139,9 +194,9 @@ export async function verify(given: VerifyArguments): Promise<Verification> {
   for (let sample = 0; sample < total; sample++) {
     const batch = sample % 2 === 0 ? 1 : 2;
     const mine = own[sample - check.samples];
-    const [feeds, expected] = mine
-      ? [mine, interpretFloat64(original, ops, mine)]
-      : acceptedFeeds(original, ops, batch, (check.seed ?? 1) + sample);
+    const { feeds, expected } = mine
+      ? { feeds: mine, expected: await oracle(mine) }
+      : await acceptedFeeds(converted.graph, oracle, batch, (check.seed ?? 1) + sample);
     const found = await given.run(given.bytes, feeds);
     for (const { name } of original.graph.outputs) {
       const { difference, magnitude } = compare(name, expected.get(name)!, found.get(name));
@@ -158,7 +213,10 @@ export async function verify(given: VerifyArguments): Promise<Verification> {
 }
 
 function failure(given: VerifyArguments, feeds: Feeds, worst: Comparison, tolerance: number): AdderNetError {
-  const first = firstDifference(given.original, given.converted, given.ops, feeds, given.check.rtol);
+  const row = given.batchFreed
+    ? new Map([...feeds].map(([name, tensor]) => [name, rowOf(tensor, 0)]))
+    : feeds;
+  const first = firstDifference(given.original, given.converted, given.ops, row, given.check.rtol);
   return new AdderNetError(
     "ADN_VERIFY",
     `output ${worst.output} differs from the original; nothing was written`,

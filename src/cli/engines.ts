@@ -1,5 +1,6 @@
 // What can run a model from the command line: our runtime, or onnxruntime with our kernels registered.
 
+import type { InferenceSession } from "onnxruntime-common";
 import { AdderNetError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { FlagType } from "./command.ts";
@@ -47,17 +48,23 @@ async function loadPeer(name: "onnxruntime-node" | "onnxruntime-web"): Promise<O
   }
 }
 
+type Peer = "onnxruntime-node" | "onnxruntime-web";
+
+function startSession(ort: Ort, source: string | Uint8Array, options: object): Promise<InferenceSession> {
+  return typeof source === "string"
+    ? ort.InferenceSession.create(source, options)
+    : ort.InferenceSession.create(source, options);
+}
+
+/** An inference session of a peer as an engine; `provider` is what it runs on, by default the peer's own kernels. */
 async function startOrt(
-  peer: "onnxruntime-node" | "onnxruntime-web",
-  { path }: ModelFile,
+  ort: Ort,
+  source: string | Uint8Array,
   { threads }: EngineOptions,
+  provider?: object,
 ): Promise<Engine> {
-  const ort = await loadPeer(peer);
-  const { adderNetEp, registerAdderNet } = await import("../ort.ts");
-  registerAdderNet(ort as never);
-  const provider = adderNetEp(threads === undefined ? {} : { threads });
-  const session = await ort.InferenceSession.create(path, {
-    executionProviders: [provider as never],
+  const session = await startSession(ort, source, {
+    ...(provider && { executionProviders: [provider] }),
     ...(typeof threads === "number" && { intraOpNumThreads: threads }),
     logSeverityLevel: 3,
   });
@@ -73,10 +80,29 @@ async function startOrt(
   };
 }
 
+/** onnxruntime with our kernels registered. */
+export async function startRegistered(
+  peer: Peer,
+  source: string | Uint8Array,
+  options: EngineOptions,
+): Promise<Engine> {
+  const ort = await loadPeer(peer);
+  const { adderNetEp, registerAdderNet } = await import("../ort.ts");
+  registerAdderNet(ort as never);
+  const { threads } = options;
+  return startOrt(ort, source, options, adderNetEp(threads === undefined ? {} : { threads }));
+}
+
+/** onnxruntime alone: an answer that owes nothing to our kernels. */
+export async function startPeerAlone(source: Uint8Array): Promise<Engine> {
+  return startOrt(await loadPeer("onnxruntime-node"), source, { threads: 1 });
+}
+
 export const engines = {
   addernet: startRuntime,
-  ort: (file: ModelFile, options: EngineOptions) => startOrt("onnxruntime-node", file, options),
-  "ort-web": (file: ModelFile, options: EngineOptions) => startOrt("onnxruntime-web", file, options),
+  ort: ({ path }: ModelFile, options: EngineOptions) => startRegistered("onnxruntime-node", path, options),
+  "ort-web": ({ path }: ModelFile, options: EngineOptions) =>
+    startRegistered("onnxruntime-web", path, options),
 } as const;
 
 export type EngineName = keyof typeof engines;

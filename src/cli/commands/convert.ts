@@ -16,7 +16,7 @@ import { adderSettings } from "../adder-settings.ts";
 import { defineCommand, type Flags, type FlagValues } from "../command.ts";
 import type { Context } from "../context.ts";
 import { readFeeds } from "../feeds.ts";
-import { fileRunner } from "../file-runner.ts";
+import { fileRunner, type RanBy } from "../file-runner.ts";
 import * as types from "../flag-types.ts";
 import { describeLayer, type LayerRow, layerTable } from "../layers.ts";
 import { countOps } from "../op-counts.ts";
@@ -74,6 +74,9 @@ const flags = {
     default: defaultCheck.atol,
     help: "accepted difference, absolute",
   },
+  "keep-batch": {
+    help: "keep a batch that the export fixed to 1; by default it becomes free where rows do not mix",
+  },
   "external-data": { help: "write the weights to OUT.data beside OUT" },
   report: { type: types.path, placeholder: "R.json", help: "write what --json prints to a file as well" },
 } as const satisfies Flags;
@@ -116,9 +119,11 @@ async function convertFile(file: ModelFile, given: ConvertFlags, context: Contex
       target: given.target,
       check: checkOf(file, given),
       run: runner.run,
+      runForeign: runner.runForeign,
+      keepBatch: given["keep-batch"],
       onProgress,
     });
-    return { ...converted, verifiedBy: runner.usedReference() ? "reference" : "runtime" };
+    return { ...converted, verifiedBy: runner.ranBy() };
   } finally {
     await runner.dispose();
   }
@@ -167,14 +172,19 @@ interface Summary {
   readonly ops: readonly OpChange[];
   readonly layers: readonly LayerRow[];
   readonly report: ConvertReport;
-  readonly verifiedBy: string;
+  readonly verifiedBy: RanBy;
 }
+
+const byText = {
+  runtime: "the runtime",
+  reference: "the reference of every op",
+  onnxruntime: "onnxruntime",
+} as const satisfies Record<RanBy, string>;
 
 function verificationText({ report: { verification }, verifiedBy }: Summary): string {
   if (verification === undefined) return "not verified";
   const { samples, maxDifference, tolerance, output } = verification;
-  const by = verifiedBy === "runtime" ? "the runtime" : "the reference of every op";
-  return `verified on ${samples} inputs with ${by}: largest difference ${shortNumber(maxDifference)} in "${output}" (accepted ${shortNumber(tolerance)})`;
+  return `verified on ${samples} inputs with ${byText[verifiedBy]}: largest difference ${shortNumber(maxDifference)} in "${output}" (accepted ${shortNumber(tolerance)})`;
 }
 
 function summaryText(summary: Summary): string {
@@ -188,17 +198,19 @@ function summaryText(summary: Summary): string {
     textTable(rows, { head: true }),
     layers.length > 0 ? `adder layers: ${layers.length}\n${layerTable(layers)}` : "no adder layers",
     `${input.path}, ${sizeText(input.bytes)} -> ${output.path}, ${sizeText(output.bytes)}`,
+    ...(report.batchFreed ? ["the export fixed the batch to 1; the converted model takes any"] : []),
     verificationText(summary),
   ].join("\n\n");
 }
 
 function summaryJson({ input, output, ops, layers, report, verifiedBy }: Summary) {
-  const { warnings, passes, nodesBefore, nodesAfter, verification } = report;
+  const { warnings, passes, nodesBefore, nodesAfter, batchFreed, verification } = report;
   return {
     schemaVersion: 1,
     input,
     output,
     nodes: { before: nodesBefore, after: nodesAfter },
+    batchFreed,
     ops,
     layers,
     warnings,
