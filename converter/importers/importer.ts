@@ -1,4 +1,4 @@
-// What the families of exports share: what an importer is, what it is given and what it reports.
+// What the importer is given, what it reports, and what its families share on the way.
 
 import type { Model, Node } from "../../src/core/ir/model.ts";
 import type { OpTable } from "../../src/core/ops/define-op.ts";
@@ -47,6 +47,8 @@ export type ImportWarningCode =
   | "ADN_PYTHONOP_ASSUMED"
   /** The file calls its batch free and then fixes it. */
   | "ADN_BATCH_FIXED"
+  /** One of PyTorch's own operators that is not known here. */
+  | "ADN_ATEN_UNKNOWN"
   /** 16-bit floats became float32. */
   | "ADN_FLOAT16_WIDENED";
 
@@ -87,10 +89,4 @@ export interface ImportContext {
   readonly forms: Map<Node, string>;
   /** Names that `options.set` gave and a node took. */
   readonly settingsUsed: Set<string>;
-}
-
-/** One family of exports: rewrites the model in place, adds layers, warnings and problems to the context. */
-export interface Importer {
-  readonly family: string;
-  readonly run: (context: ImportContext) => void;
 }

@@ -2,10 +2,17 @@
 
 import { AdderNetError } from "../../src/core/errors.ts";
 import { cloneModel } from "../../src/core/ir/clone.ts";
+import { removeDead } from "../../src/core/ir/edit.ts";
 import type { Model } from "../../src/core/ir/model.ts";
-import type { ImportContext, Importer, ImportOptions, ImportReport } from "./importer.ts";
-import { inlined } from "./inlined.ts";
+import { aten } from "./aten.ts";
+import { cdist } from "./cdist.ts";
+import { customOps } from "./custom-ops.ts";
+import { inlineForeignFunctions } from "./functions.ts";
+import type { ImportContext, ImportedLayer, ImportOptions, ImportProblem, ImportReport } from "./importer.ts";
+import { importInlined } from "./inlined.ts";
 import { normaliseGraph, widenModel } from "./normalise.ts";
+import { pythonOps } from "./python-ops.ts";
+import { type Translator, translateNodes } from "./translate.ts";
 
 export type {
   AdderSettings,
@@ -16,9 +23,48 @@ export type {
   ImportWarningCode,
 } from "./importer.ts";
 
-/** Families that turn what is not standard into adder nodes or standard ops. */
-const translators: readonly Importer[] = [];
+/** Families of foreign nodes; the first that knows a node has it. */
+const translators: readonly Translator[] = [customOps, pythonOps, aten, cdist];
 
+/** One error that names every node that must be a layer and cannot be; the flags come last, ready to be copied. */
+function throwProblems(problems: readonly ImportProblem[]): void {
+  if (problems.length === 0) return;
+  const isIncomplete = problems.every(({ code }) => code === "ADN_ADDER_INCOMPLETE");
+  const count = problems.length === 1 ? "1 adder layer" : `${problems.length} adder layers`;
+  const named = problems.map(({ node, found }) => `${node} (${found})`).join(", ");
+  const flags = problems.flatMap((problem) => (problem.flags.length > 0 ? [`\n  ${problem.flags.join(" ")}`] : []));
+  throw new AdderNetError(
+    isIncomplete ? "ADN_ADDER_INCOMPLETE" : "ADN_ADDER_UNRECOGNISED",
+    `${count} ${isIncomplete ? "lost attributes in the export" : "cannot be made out"}: ${named}`,
+    {
+      fix:
+        flags.length > 0
+          ? `pass what the network has, pads as top,left,bottom,right, for example${flags.join("")}`
+          : "export with a symbolic() that writes addernet::Adder2d",
+    },
+  );
+}
+
+function checkSettings({ options, settingsUsed }: ImportContext): void {
+  const unused = [...(options.set?.keys() ?? [])].filter((name) => !settingsUsed.has(name));
+  if (unused.length === 0) return;
+  throw new AdderNetError("ADN_USAGE", `no adder layer takes attributes under the name ${unused.join(", ")}`, {
+    fix: "use the node names that the error without --set lists",
+  });
+}
+
+/** Layers in the order of their nodes. */
+function inGraphOrder(layers: readonly ImportedLayer[], model: Model): ImportedLayer[] {
+  const order = new Map(model.graph.nodes.map(({ name }, at) => [name, at]));
+  return [...layers].sort((a, b) => (order.get(a.node) ?? 0) - (order.get(b.node) ?? 0));
+}
+
+/**
+ * Rewrites the model in place so that every adder layer is one `addernet::Adder2d` node with inputs X, W and perhaps B, named after its module.
+ * Floats of 16 bits become float32, functions and Constant nodes are written out on the way. What an exporter lost is taken from
+ * `options.set` or from shapes that leave no choice. Errors: ADN_ADDER_INCOMPLETE and ADN_ADDER_UNRECOGNISED name every layer that cannot
+ * be completed; ADN_USAGE for settings that no layer takes.
+ */
 export function importAdders(model: Model, options: ImportOptions): ImportReport {
   const context: ImportContext = {
     model,
@@ -29,11 +75,23 @@ export function importAdders(model: Model, options: ImportOptions): ImportReport
     forms: new Map(),
     settingsUsed: new Set(),
   };
-  widenModel(model);
+  for (const input of widenModel(model)) {
+    context.warnings.push({
+      code: "ADN_FLOAT16_WIDENED",
+      node: input,
+      message: `input "${input}" had 16-bit floats; it is float32 now, and so is everything computed from it`,
+      fix: "feed float32",
+    });
+  }
   normaliseGraph(model);
-  for (const { run } of translators) run(context);
-  if (context.problems.length > 0) throw new AdderNetError("ADN_ADDER_UNRECOGNISED", "");
+  const inlined = inlineForeignFunctions(model, options.ops);
+  for (const node of inlined) context.forms.set(node, "function");
+  if (inlined.length > 0) normaliseGraph(model);
+  translateNodes(context, translators);
+  throwProblems(context.problems);
+  checkSettings(context);
+  removeDead(model.graph);
   const meaning = cloneModel(model);
-  inlined.run(context);
-  return { layers: context.layers, warnings: context.warnings, meaning };
+  importInlined(context);
+  return { layers: inGraphOrder(context.layers, model), warnings: context.warnings, meaning };
 }

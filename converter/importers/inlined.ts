@@ -1,15 +1,16 @@
 // Adder layers that an exporter wrote out in standard ops: found by what the ops compute, not by which ops they are.
 
 import type { DataType } from "../../src/core/dtype.ts";
-import { floatAttribute } from "../../src/core/ir/attributes.ts";
+import { intsAttribute } from "../../src/core/ir/attributes.ts";
 import { addInitializer, freshName, makeNode, namesIn, removeDead, sortNodes } from "../../src/core/ir/edit.ts";
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { allocate, int64Tensor, type NumberArray, type Tensor } from "../../src/core/tensor.ts";
-import type { ImportContext, Importer } from "./importer.ts";
+import type { ImportContext } from "./importer.ts";
 import { layerOfNode, layerOfWeight } from "./layer-names.ts";
 import { adderAttributes, describeGeometry, makeAdder, nodeName, placeConstant, reportLayer } from "./place-adder.ts";
 import { type BindingPair, bindingPairs } from "./tracing/bindings.ts";
 import { type ConcreteFacts, concreteFacts } from "./tracing/concrete-facts.ts";
+import { fromCanonical, isCanonical, type Layout, toCanonical } from "./tracing/layouts.ts";
 import { type LayerMatch, matchLayers, summedDistances } from "./tracing/match-layers.ts";
 import { type Sum, distancesIn, partsOf } from "./tracing/sums.ts";
 
@@ -79,7 +80,7 @@ function layerName(match: LayerMatch, nodes: readonly Node[], facts: ConcreteFac
 function formOf(context: ImportContext, match: LayerMatch, nodes: readonly Node[]): string {
   const marked = nodes.map((node) => context.forms.get(node)).find((form) => form !== undefined);
   if (marked !== undefined) return marked;
-  if (match.layout === "vector" && match.sourceRank === 2) return "linear";
+  if (match.valueLayout === "nc" && match.sourceLayout === "nc") return "linear";
   if (nodes.some((node) => node.opType === "ReduceL1")) return "ReduceL1";
   if (nodes.some((node) => [...(node.metadata?.keys() ?? [])].some((key) => key.startsWith("pkg.torch")))) return "dynamo";
   return distancesIn(match.sum).length > 1 ? "sum over taps" : "im2col TorchScript";
@@ -96,11 +97,48 @@ function evidenceOf(match: LayerMatch, label: string): string {
   );
 }
 
-/** Ranks other than 4 are brought to it and back; 0 in a Reshape target copies the length. */
+/** Values of layers that are not laid out as [N, C, H, W], and the value before it was rearranged. */
+type Rearranged = Map<string, { readonly layout: Layout; readonly maps: string }>;
+
+/** A Reshape; 0 in the target copies a length. */
 function reshapeNode(graph: Graph, taken: Set<string>, from: string, to: string, target: readonly number[]): Node {
   const shape = freshName(taken, `${to}_shape`);
   graph.initializers.set(shape, int64Tensor(target));
   return makeNode("Reshape", [from, shape], [to]);
+}
+
+function transposeNode(from: string, to: string, order: readonly number[]): Node {
+  return makeNode("Transpose", [from], [to], [["perm", intsAttribute(order)]]);
+}
+
+/** Nodes that bring a value of some layout to [N, C, H, W], and the name of the result. */
+function toMaps(graph: Graph, taken: Set<string>, from: string, layout: Layout): { x: string; nodes: Node[] } {
+  const nodes: Node[] = [];
+  let x = from;
+  if (!isCanonical(layout)) {
+    const to = freshName(taken, `${from}_channels_first`);
+    nodes.push(transposeNode(x, to, toCanonical(layout)));
+    x = to;
+  }
+  if (layout.length < 4) {
+    const to = freshName(taken, `${from}_maps`);
+    const target = [0, 0, 0, 0].map((copied, axis) => (axis < layout.length ? copied : 1));
+    nodes.push(reshapeNode(graph, taken, x, to, target));
+    x = to;
+  }
+  return { x, nodes };
+}
+
+/** Nodes that bring [N, M, OH, OW] into a layout. */
+function fromMaps(graph: Graph, taken: Set<string>, from: string, to: string, layout: Layout, filters: number): Node[] {
+  const nodes: Node[] = [];
+  let value = from;
+  if (layout.length < 4) {
+    value = isCanonical(layout) ? to : freshName(taken, `${to}_channels_first`);
+    nodes.push(reshapeNode(graph, taken, from, value, layout.length === 2 ? [0, filters] : [0, filters, -1]));
+  }
+  if (!isCanonical(layout)) nodes.push(transposeNode(value, to, fromCanonical(layout)));
+  return nodes;
 }
 
 /** -f · Adder2d is the sum for a factor f other than -1. */
@@ -110,28 +148,34 @@ function factorNode(graph: Graph, from: string, to: string, factor: number, type
   return makeNode("Mul", [from, scale], [to]);
 }
 
-/** The nodes that compute the layer's value from its source, last of all the one that makes the value. */
-function layerNodes(context: ImportContext, match: LayerMatch, name: string, layer: string, type: DataType): Node[] {
+/** The nodes that compute the layer's value from its source, the one that makes the value last. */
+function layerNodes(
+  context: ImportContext,
+  match: LayerMatch,
+  names: { readonly node: string; readonly layer: string },
+  type: DataType,
+  rearranged: Rearranged,
+): Node[] {
   const { graph } = context.model;
-  const { fit, layout, sourceRank, source, value } = match;
+  const { fit, source, sourceLayout, value, valueLayout } = match;
   const taken = namesIn(graph);
-  const [filters, perGroup] = fit.weightDims;
-  const weight = placeConstant(graph, `${layer}.adder`, floatTensor(type, fit.weight, fit.weightDims));
-  const bias = fit.bias && placeConstant(graph, `${layer}.b`, floatTensor(type, fit.bias, [filters]));
-  const nodes: Node[] = [];
-  let x = source;
-  if (sourceRank === 2) {
-    x = freshName(taken, `${name}_input`);
-    nodes.push(reshapeNode(graph, taken, source, x, [0, perGroup * match.geometry.group, 1, 1]));
-  }
-  const isPlain = layout === "maps" && fit.factor === -1;
-  const y = isPlain ? value : freshName(taken, `${name}_output`);
+  const known = rearranged.get(source);
+  const { x, nodes } =
+    known?.layout === sourceLayout ? { x: known.maps, nodes: [] } : toMaps(graph, taken, source, sourceLayout);
+  const weight = placeConstant(graph, `${names.layer}.adder`, floatTensor(type, fit.weight, fit.weightDims));
+  const bias = fit.bias && placeConstant(graph, `${names.layer}.b`, floatTensor(type, fit.bias, [fit.weightDims[0]]));
   const inputs = [x, weight, ...(bias === undefined ? [] : [bias])];
-  nodes.push(makeAdder(context, name, inputs, y, adderAttributes(fit.weightDims, match.geometry)));
-  const flat = layout === "maps" || fit.factor === -1 ? value : freshName(taken, `${name}_values`);
-  if (layout !== "maps") nodes.push(reshapeNode(graph, taken, y, flat, layout === "vector" ? [0, filters] : [0, filters, -1]));
-  if (fit.factor !== -1) nodes.push(factorNode(graph, layout === "maps" ? y : flat, value, fit.factor, type));
-  return nodes;
+  const isPlain = valueLayout === "nchw";
+  const y = isPlain && fit.factor === -1 ? value : freshName(taken, `${names.node}_output`);
+  nodes.push(makeAdder(context, names.node, inputs, y, adderAttributes(fit.weightDims, match.geometry)));
+  let maps = y;
+  if (fit.factor !== -1) {
+    maps = isPlain ? value : freshName(taken, `${names.node}_scaled`);
+    nodes.push(factorNode(graph, y, maps, fit.factor, type));
+  }
+  if (isPlain) return nodes;
+  rearranged.set(value, { layout: valueLayout, maps });
+  return [...nodes, ...fromMaps(graph, taken, maps, value, valueLayout, fit.weightDims[0])];
 }
 
 function replaceProducer(graph: Graph, value: string, nodes: readonly Node[]): void {
@@ -142,13 +186,20 @@ function replaceProducer(graph: Graph, value: string, nodes: readonly Node[]): v
   graph.nodes.splice(at, others.length > 0 ? 0 : 1, ...nodes);
 }
 
-function placeLayer(context: ImportContext, match: LayerMatch, tracing: Tracing, producer: ReadonlyMap<string, Node>): void {
+function placeLayer(
+  context: ImportContext,
+  match: LayerMatch,
+  tracing: Tracing,
+  producer: ReadonlyMap<string, Node>,
+  rearranged: Rearranged,
+): void {
   const { graph } = context.model;
   const nodes = nodesOf(match, producer);
   const type = tracing.facts.type(match.source)!;
   const layer = layerName(match, nodes, tracing.facts);
   const name = nodeName(graph, layer);
-  replaceProducer(graph, match.value, layerNodes(context, match, name, layer ?? name, type));
+  const names = { node: name, layer: layer ?? name };
+  replaceProducer(graph, match.value, layerNodes(context, match, names, type, rearranged));
   const report = { node: name, layer: layer ?? name, form: formOf(context, match, nodes), evidence: evidenceOf(match, tracing.pair.label) };
   reportLayer(context, report, match.fit.weightDims, match.geometry);
 }
@@ -169,15 +220,15 @@ function warnOfLeft(context: ImportContext, { left, facts }: Tracing, producer: 
   }
 }
 
-function run(context: ImportContext): void {
+/** Puts adder nodes in place of the standard ops that compute adder layers. */
+export function importInlined(context: ImportContext): void {
   const { graph } = context.model;
   const tracing = bestTracing(context);
   const producer = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  for (const match of tracing.layers) placeLayer(context, match, tracing, producer);
+  const rearranged: Rearranged = new Map();
+  for (const match of tracing.layers) placeLayer(context, match, tracing, producer, rearranged);
   warnOfLeft(context, tracing, producer);
   if (tracing.layers.length === 0) return;
   sortNodes(graph);
   removeDead(graph);
 }
-
-export const inlined: Importer = { family: "standard ops", run };

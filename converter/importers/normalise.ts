@@ -77,13 +77,19 @@ function liftConstants(graph: Graph): void {
   });
 }
 
-/** Readers of Identity(initialiser) read the initialiser. */
-function resolveIdentities(graph: Graph): void {
+/** Nodes that answer their first input as it is: Identity, and Dropout outside training. */
+function isPassThrough(node: Node, graph: Graph): boolean {
+  if (node.domain !== "" || node.opType !== "Dropout") return node.domain === "" && node.opType === "Identity";
+  const training = node.inputs[2] ? graph.initializers.get(node.inputs[2])?.data[0] : 0;
+  return !node.outputs[1] && training !== undefined && Number(training) === 0;
+}
+
+/** Readers of a node that changes nothing read its input; what makes a graph output stays. */
+function bypassPassThrough(graph: Graph): void {
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   graph.nodes = graph.nodes.filter((node) => {
     const [from, to] = [node.inputs[0]!, node.outputs[0]!];
-    const isAlias = node.opType === "Identity" && node.domain === "" && graph.initializers.has(from);
-    if (!isAlias || outputs.has(to)) return true;
+    if (!isPassThrough(node, graph) || outputs.has(to)) return true;
     replaceUses(graph, to, from);
     graph.valueInfo.delete(to);
     return false;
@@ -161,11 +167,11 @@ function dropStackTraces(nodes: readonly Node[]): void {
   }
 }
 
-/** Constants as initialisers, aliases of them resolved, sequences that need not be one undone. Run again after functions were inlined. */
+/** Constants as initialisers, Identity and Dropout gone, sequences that need not be one undone. Run again after functions were inlined. */
 export function normaliseGraph(model: Model): void {
   const { graph } = model;
   liftConstants(graph);
-  resolveIdentities(graph);
+  bypassPassThrough(graph);
   joinSequences(graph, model.opsetImports.get("") ?? 1);
   splitSequences(graph);
   dropStackTraces(graph.nodes);

@@ -32,6 +32,13 @@ function freeAxes(graph: Graph): FreeAxis[] {
   return [...found.values()];
 }
 
+const isSpatial = ({ axis, rank }: FreeAxis): boolean => rank === 4 && axis >= 2;
+
+/** Whether the file leaves the height or width of some input open. */
+export function hasFreeSpatial(graph: Graph): boolean {
+  return freeAxes(graph).some(isSpatial);
+}
+
 function bind(axes: readonly FreeAxis[], batch: number, height: number, width: number): Binding {
   return new Map(
     axes.map(({ symbol, axis, rank }) => {
@@ -58,7 +65,7 @@ export function bindingPairs(graph: Graph): BindingPair[] {
   const axes = freeAxes(graph);
   if (axes.length === 0) return [{ first: new Map(), label: "at the model's own shapes" }];
   const hasBatch = axes.some(({ axis }) => axis === 0);
-  const hasSpatial = axes.some(({ axis, rank }) => rank === 4 && axis >= 2);
+  const hasSpatial = axes.some(isSpatial);
   const pairs: BindingPair[] = [];
   for (const [one, other] of hasBatch ? [[2, 3] as const, [1, 1] as const] : [[1, 1] as const]) {
     for (const [height, width] of hasSpatial ? spatialLengths : [[1, 1] as const]) {

@@ -95,43 +95,45 @@ function evaluateOrGiveUp(
   }
 }
 
-function largestOrigin(
-  node: Node,
-  facts: ReadonlyMap<string, ValueFact>,
-  origins: ReadonlyMap<string, string>,
-): string | undefined {
-  let [best, most] = [undefined as string | undefined, 0];
-  for (const name of node.inputs) {
-    const shape = facts.get(name)?.shape;
-    const count = isConcrete(shape) ? elementCount(shape) : 0;
-    if (origins.has(name) && count > most) [best, most] = [origins.get(name), count];
-  }
-  return best;
+/** Facts that grow node by node. */
+export interface GrowingFacts extends ConcreteFacts {
+  /** Learns what a node makes; nodes come in the order in which they could run. */
+  add(node: Node): void;
+  /** What is known of a shape, where not all of it is. */
+  shape(name: string): readonly Dim[] | undefined;
 }
 
-/** Dims and constants of all values of the model's graph under a binding, by the ops' own shape rules and references. */
-export function concreteFacts(model: Model, ops: OpTable, binding: Binding): ConcreteFacts {
+/** Facts about the inputs and initialisers of the model's graph under a binding. */
+export function growFacts(model: Model, ops: OpTable, binding: Binding): GrowingFacts {
   const { graph, opsetImports } = model;
   const facts = new Map<string, ValueFact>();
   const origins = new Map<string, string>();
-  for (const [name, tensor] of graph.initializers) {
-    facts.set(name, factOf(tensor));
-    origins.set(name, name);
-  }
   for (const info of graph.inputs) {
     const fact = boundInput(info, binding);
     if (fact !== undefined) facts.set(info.name, fact);
   }
-  for (const node of graph.nodes) {
-    const op = ops.get(node.domain, node.opType);
+  const factFor = (name: string): ValueFact | undefined => {
+    const constant = facts.has(name) ? undefined : graph.initializers.get(name);
+    if (constant !== undefined) {
+      facts.set(name, factOf(constant));
+      origins.set(name, name);
+    }
+    return facts.get(name);
+  };
+  const dims = (name: string): readonly number[] | undefined => {
+    const shape = factFor(name)?.shape;
+    return isConcrete(shape) ? shape : undefined;
+  };
+  const largestOrigin = (node: Node): string | undefined => {
+    const sizes = node.inputs.map((name) => (origins.has(name) ? elementCount(dims(name) ?? [0]) : 0));
+    const most = Math.max(...sizes);
+    return most > 0 ? origins.get(node.inputs[sizes.indexOf(most)]!) : undefined;
+  };
+  const add = (node: Node): void => {
+    const inputs = node.inputs.map((name) => (name === "" ? undefined : factFor(name)));
     const opset = opsetImports.get(node.domain) ?? 1;
-    const results = evaluateOrGiveUp(
-      node,
-      op,
-      node.inputs.map((name) => facts.get(name)),
-      opset,
-    );
-    const origin = largestOrigin(node, facts, origins);
+    const results = evaluateOrGiveUp(node, ops.get(node.domain, node.opType), inputs, opset);
+    const origin = largestOrigin(node);
     node.outputs.forEach((name, at) => {
       const result = results[at];
       const fact = isConcrete(result?.shape) ? result : (declared(graph, name, binding) ?? result);
@@ -139,14 +141,20 @@ export function concreteFacts(model: Model, ops: OpTable, binding: Binding): Con
       facts.set(name, fact);
       if (fact.constant !== undefined && origin !== undefined) origins.set(name, origin);
     });
-  }
-  return {
-    dims: (name) => {
-      const shape = facts.get(name)?.shape;
-      return isConcrete(shape) ? shape : undefined;
-    },
-    type: (name) => facts.get(name)?.elemType,
-    constant: (name) => facts.get(name)?.constant,
-    origin: (name) => origins.get(name),
   };
+  return {
+    add,
+    dims,
+    shape: (name) => factFor(name)?.shape,
+    type: (name) => factFor(name)?.elemType,
+    constant: (name) => factFor(name)?.constant,
+    origin: (name) => (factFor(name) === undefined ? undefined : origins.get(name)),
+  };
+}
+
+/** Dims and constants of all values of the model's graph under a binding, by the ops' own shape rules and references. */
+export function concreteFacts(model: Model, ops: OpTable, binding: Binding): ConcreteFacts {
+  const facts = growFacts(model, ops, binding);
+  model.graph.nodes.forEach(facts.add);
+  return facts;
 }

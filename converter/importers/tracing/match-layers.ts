@@ -3,12 +3,10 @@
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type AxisFit, type ConvolutionFit, fitConvolution } from "./fit-convolution.ts";
+import { type Layout, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
 import { isMovement } from "./movement.ts";
-import { type Reading, readFrom } from "./sum-labels.ts";
+import { arrangeSum, type Reading, readFrom } from "./sum-labels.ts";
 import { distancesIn, findSums, partsOf, type Sum } from "./sums.ts";
-
-/** How the value of a layer is laid out: [N, M, OH, OW], [N, M] (one place) or [N, M, OH·OW]. */
-export type Layout = "maps" | "vector" | "sequence";
 
 export interface Geometry {
   readonly strides: readonly [number, number];
@@ -19,12 +17,12 @@ export interface Geometry {
 }
 
 export interface LayerMatch {
-  /** The value that is the layer's X, and its rank. */
+  /** The value that is the layer's X, in its layout. */
   readonly source: string;
-  readonly sourceRank: number;
-  /** The value that is the layer's Y. */
+  readonly sourceLayout: Layout;
+  /** The value that is the layer's Y, in its layout. */
   readonly value: string;
-  readonly layout: Layout;
+  readonly valueLayout: Layout;
   readonly geometry: Geometry;
   readonly fit: ConvolutionFit;
   readonly sum: Sum;
@@ -56,7 +54,8 @@ interface Scene {
 interface Fitted {
   readonly sum: Sum;
   readonly source: string;
-  readonly layout: Layout;
+  readonly sourceLayout: Layout;
+  readonly valueLayout: Layout;
   readonly fit: ConvolutionFit;
   readonly reading: Reading;
 }
@@ -107,35 +106,25 @@ function possibleSources(sum: Sum, scene: Scene): string[] {
 
 type MapDims = readonly [n: number, m: number, oh: number, ow: number];
 
-/** The shapes [N, M, OH, OW] that a value of this layout may stand for. */
+/** The shapes [N, M, OH, OW] that a value of this layout may stand for; for "ncl" all ways to part l. */
 function resultDims(dims: readonly number[], layout: Layout): MapDims[] {
-  const [n, m, y, x] = dims as [number, number, number, number];
-  if (layout === "maps") return [[n, m, y, x]];
-  if (layout === "vector") return [[n, m, 1, 1]];
-  const heights = Array.from({ length: y }, (_, at) => at + 1).filter((height) => y % height === 0);
-  return heights.map((height) => [n, m, height, y / height] as const);
+  const [n, m, y, x] = (["n", "c", "h", "w"] as const).map((letter) => lengthOf(layout, dims, letter)) as number[];
+  if (layout !== "ncl") return [[n!, m!, y!, x!]];
+  const places = dims[2]!;
+  const heights = Array.from({ length: places }, (_, at) => at + 1).filter((height) => places % height === 0);
+  return heights.map((height) => [n!, m!, height, places / height] as const);
 }
 
 function fitSum(sum: Sum, layout: Layout, reading: Reading): ConvolutionFit | undefined {
-  const labels = reading.labels(sum);
-  if (labels === undefined) return undefined;
+  const [size, labels] = [lengthOf(layout, sum.dims, "n"), reading.labels(sum)];
+  if (labels === undefined || size !== reading.code.size[0]) return undefined;
+  const arranged = arrangeSum(labels, toCanonical(layout));
   for (const dims of resultDims(sum.dims, layout)) {
-    const fit = fitConvolution(labels, dims, reading.code, reading.pool);
+    const fit = fitConvolution(arranged, dims, reading.code, reading.pool);
     if (fit !== undefined) return fit;
   }
   return undefined;
 }
-
-const layoutOfRank: Readonly<Record<number, Layout>> = { 4: "maps", 2: "vector", 3: "sequence" };
-
-/** Ranks of value and source in the order in which they are tried. */
-const rankPairs: readonly (readonly [value: number, source: number])[] = [
-  [4, 4],
-  [2, 2],
-  [4, 2],
-  [2, 4],
-  [3, 4],
-];
 
 /** The sum and those it was made from by steps with one operand, the first made first. */
 function chainOf(end: Sum): Sum[] {
@@ -151,26 +140,22 @@ function isSummed(sum: Sum): boolean {
   return sum.kind === "reduced" || sum.kind === "added" || partsOf(sum).some(isSummed);
 }
 
-/** The first of a chain that fits: an adder layer (factor -1) before a sum of another factor, usual ranks before others. */
+/** The first of a chain that fits: an adder layer (factor -1) before a sum of another factor, usual layouts before others. */
 function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
   const sources = possibleSources(chain[0]!, scene);
-  const readings = new Map<string, Reading>();
-  const fits = new Map<string, ConvolutionFit | undefined>();
-  const read = (source: string): Reading => {
-    const reading = readings.get(source) ?? readFrom({ ...scene, source });
-    readings.set(source, reading);
-    return reading;
-  };
-  for (const wanted of [(factor: number) => factor === -1, () => true]) {
-    for (const [valueRank, sourceRank] of rankPairs) {
-      for (const sum of chain.filter(({ dims }) => dims.length === valueRank)) {
+  const read = memoised((source: string, layout: Layout) => readFrom({ ...scene, source, layout }));
+  const fit = memoised((at: number, valueLayout: Layout, source: string, sourceLayout: Layout) =>
+    fitSum(chain[at]!, valueLayout, read(source, sourceLayout)),
+  );
+  for (const isWanted of [(factor: number) => factor === -1, () => true]) {
+    for (const [valueLayout, sourceLayout] of layoutPairs) {
+      for (const [at, sum] of chain.entries()) {
+        if (sum.dims.length !== valueLayout.length) continue;
         for (const source of sources) {
-          if (scene.facts.dims(source)!.length !== sourceRank) continue;
-          const key = JSON.stringify([chain.indexOf(sum), source]);
-          const layout = layoutOfRank[valueRank]!;
-          if (!fits.has(key)) fits.set(key, fitSum(sum, layout, read(source)));
-          const fit = fits.get(key);
-          if (fit && wanted(fit.factor)) return { sum, source, layout, fit, reading: read(source) };
+          if (scene.facts.dims(source)!.length !== sourceLayout.length) continue;
+          const found = fit(at, valueLayout, source, sourceLayout);
+          if (found === undefined || !isWanted(found.factor)) continue;
+          return { sum, source, valueLayout, sourceLayout, fit: found, reading: read(source, sourceLayout) };
         }
       }
     }
@@ -178,12 +163,22 @@ function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
   return undefined;
 }
 
+/** The function with its answers kept by arguments. */
+function memoised<A extends readonly (string | number)[], R>(answer: (...args: A) => R): (...args: A) => R {
+  const known = new Map<string, R>();
+  return (...args) => {
+    const key = JSON.stringify(args);
+    if (!known.has(key)) known.set(key, answer(...args));
+    return known.get(key)!;
+  };
+}
+
 /** A constant per filter added right after the layer belongs to it. */
 function withBias(fitted: Fitted, chain: readonly Sum[], scene: Scene): Fitted {
   const next = chain[chain.indexOf(fitted.sum) + 1];
-  if (next?.kind !== "shifted" || fitted.fit.factor !== -1 || fitted.layout !== "maps") return fitted;
-  if (scene.readers.get(fitted.sum.value) !== 1) return fitted;
-  const fit = fitSum(next, fitted.layout, fitted.reading);
+  if (next?.kind !== "shifted" || fitted.fit.factor !== -1) return fitted;
+  if (scene.readers.get(fitted.sum.value) !== 1 || next.dims.join() !== fitted.sum.dims.join()) return fitted;
+  const fit = fitSum(next, fitted.valueLayout, fitted.reading);
   return fit === undefined ? fitted : { ...fitted, sum: next, fit };
 }
 
@@ -247,7 +242,8 @@ function geometryOf({ height, width, group }: ConvolutionFit, padEnd: { h: numbe
 function refit(fitted: Fitted, scene: Scene): ConvolutionFit | undefined {
   const sum = scene.sums.get(fitted.sum.value);
   if (sum === undefined || scene.facts.dims(fitted.source) === undefined) return undefined;
-  return fitSum(sum, fitted.layout, readFrom({ ...scene, source: fitted.source }));
+  const { source, sourceLayout, valueLayout } = fitted;
+  return fitSum(sum, valueLayout, readFrom({ ...scene, source, layout: sourceLayout }));
 }
 
 /**
@@ -261,13 +257,13 @@ export function matchLayers(graph: Graph, facts: ConcreteFacts, otherFacts?: Con
   const other = otherFacts && sceneOf(graph, otherFacts);
   for (const { sum } of found) other?.barriers.add(sum.value);
   return found.flatMap((fitted) => {
-    const { sum, source, layout, reading } = fitted;
+    const { sum, source, sourceLayout, valueLayout, reading } = fitted;
     const second = other ? refit(fitted, other) : fitted.fit;
     const fit = second && agreedFit(fitted.fit, second);
     if (fit === undefined) return [];
-    const sourceRank = facts.dims(source)!.length;
     const geometry = geometryOf(fit, reading.padEnd);
-    return [{ source, sourceRank, value: sum.value, layout, geometry, fit, sum, constants: reading.pool.names }];
+    const constants = reading.pool.names;
+    return [{ source, sourceLayout, value: sum.value, valueLayout, geometry, fit, sum, constants }];
   });
 }
 

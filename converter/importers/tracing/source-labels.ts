@@ -1,5 +1,6 @@
-// Labels of a source [N, C, H, W] (or [N, K]): numbers from which coordinates can be read back, those in padding included.
+// Labels of a source [N, C, H, W], [N, K] …: numbers from which coordinates can be read back, those in padding included.
 
+import { type Layout, lengthOf } from "./layouts.ts";
 import { type LabelView, linearView, tableOver, withAxis } from "./label-view.ts";
 
 export interface Coordinates {
@@ -9,17 +10,20 @@ export interface Coordinates {
   readonly w: number;
 }
 
+type Four = readonly [n: number, c: number, h: number, w: number];
+
 /** How coordinates are packed: label = n·n + c·c + h·h + w. Differences of coordinates can be read back as well. */
 export interface LabelCode {
   readonly steps: Coordinates;
-  readonly size: readonly [n: number, c: number, h: number, w: number];
+  readonly size: Four;
   /** Furthest that padding may reach beyond an edge. */
   readonly reach: readonly [h: number, w: number];
 }
 
-/** Code for a source of these dims; rank 2 counts as height and width 1. */
-export function labelCode(dims: readonly number[]): LabelCode {
-  const [n, c, h, w] = [dims[0]!, dims[1]!, dims[2] ?? 1, dims[3] ?? 1];
+/** Code for a source of these dims; an axis that the layout lacks counts as length 1. */
+export function labelCode(dims: readonly number[], layout: Layout): LabelCode {
+  const size = (letter: "n" | "c" | "h" | "w") => lengthOf(layout, dims, letter);
+  const [n, c, h, w] = [size("n"), size("c"), size("h"), size("w")];
   const reach: [number, number] = [h + 64, w + 64];
   const widthStep = 2 * (w + 2 * reach[1]) + 1;
   const heightStep = 2 * (h + 2 * reach[0]) + 1;
@@ -27,9 +31,11 @@ export function labelCode(dims: readonly number[]): LabelCode {
   return { steps, size: [n, c, h, w], reach };
 }
 
-export function labelSource(code: LabelCode, dims: readonly number[]): LabelView {
-  const { n, c, h, w } = code.steps;
-  return linearView(dims, [n, c, h, w]);
+export function labelSource(code: LabelCode, dims: readonly number[], layout: Layout): LabelView {
+  return linearView(
+    dims,
+    [...layout].map((letter) => code.steps[letter as keyof Coordinates]),
+  );
 }
 
 /** Coordinates of a label, or the differences of coordinates that a difference of labels means. */

@@ -4,6 +4,7 @@ import type { Node } from "../../../src/core/ir/model.ts";
 import { elementCount, type Tensor } from "../../../src/core/tensor.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { broadcastTo, concat, type LabelView, positionView, reshape, transpose } from "./label-view.ts";
+import type { Layout } from "./layouts.ts";
 import { concatLabels, isMovement, isZeroConstant, moveLabels, type PadLabels } from "./movement.ts";
 import { decodeLabel, type LabelCode, labelCode, labelSource, padLabels } from "./source-labels.ts";
 import type { Distance, Joined, Moved, Reduced, Shifted, Sum } from "./sums.ts";
@@ -59,6 +60,7 @@ export interface ReadingOptions {
   readonly producer: ReadonlyMap<string, Node>;
   readonly facts: ConcreteFacts;
   readonly source: string;
+  readonly layout: Layout;
   /** Values that are no longer made by movement: outputs of layers already found. */
   readonly barriers: ReadonlySet<string>;
 }
@@ -89,12 +91,12 @@ function allDefined<T>(items: readonly (T | undefined)[]): T[] | undefined {
 }
 
 /** A reader of one graph with one source; what it has read once it keeps. */
-export function readFrom({ producer, facts, source, barriers }: ReadingOptions): Reading {
+export function readFrom({ producer, facts, source, layout, barriers }: ReadingOptions): Reading {
   const sourceDims = facts.dims(source)!;
-  const code = labelCode(sourceDims);
+  const code = labelCode(sourceDims, layout);
   const padEnd = { h: 0, w: 0 };
   const constants: PooledConstant[] = [];
-  const moved = new Map<string, LabelView | undefined>([[source, labelSource(code, sourceDims)]]);
+  const moved = new Map<string, LabelView | undefined>([[source, labelSource(code, sourceDims, layout)]]);
   const known = new Map<Sum, SumLabels | undefined>();
 
   const pad: PadLabels = (view, axis, before, after) => {
@@ -273,6 +275,18 @@ function broadcastSum(sum: SumLabels | undefined, dims: readonly number[]): SumL
     sum.offsets.map((offset) => moveOffset(offset, (view) => broadcastOwn(view, 0, dims))),
   );
   return terms && offsets && { dims, terms, offsets };
+}
+
+/** The sum with its own axes in another order. */
+export function arrangeSum(sum: SumLabels, order: readonly number[]): SumLabels {
+  if (order.every((axis, at) => axis === at)) return sum;
+  const own = (view: LabelView, lead: number) =>
+    transpose(view, [...range(0, lead), ...order.map((axis) => axis + lead)]);
+  return {
+    dims: order.map((axis) => sum.dims[axis]!),
+    terms: sum.terms.map((term) => ({ ...term, data: own(term.data, term.lead), weight: own(term.weight, term.lead) })),
+    offsets: sum.offsets.map((offset) => ({ ...offset, value: own(offset.value, 0) })),
+  };
 }
 
 function concatAxis(node: Node, rank: number): number {

@@ -1,5 +1,6 @@
 // Values of a graph that are sums of distances |x - w|, w constant: found by meaning, through whatever arithmetic writes them.
 
+import { isFloat } from "../../../src/core/dtype.ts";
 import { getInt, getInts } from "../../../src/core/ir/attributes.ts";
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import { type Tensor, toNumbers } from "../../../src/core/tensor.ts";
@@ -82,9 +83,19 @@ export function uniformValue(tensor: Tensor | undefined): number | undefined {
   return Number(first);
 }
 
+/** The node of that op that makes a value, Casts between float types looked through. */
 function made(search: Search, name: string | undefined, opType: string): Node | undefined {
   const node = name === undefined ? undefined : search.producer.get(name);
-  return node?.domain === "" && node.opType === opType ? node : undefined;
+  if (node?.domain !== "") return undefined;
+  if (node.opType === "Cast" && opType !== "Cast" && isFloatCast(node, search.facts)) {
+    return made(search, node.inputs[0], opType);
+  }
+  return node.opType === opType ? node : undefined;
+}
+
+function isFloatCast(node: Node, facts: ConcreteFacts): boolean {
+  const types = [facts.type(node.inputs[0]!), facts.type(node.outputs[0]!)];
+  return types.every((type) => type !== undefined && isFloat(type));
 }
 
 /** A value as sign times another, through Neg. */
@@ -143,11 +154,18 @@ const recognisePow: Recogniser = (node, value, search) => {
   return exponent === 0.5 ? distance(search, isSquareOf(search, node.inputs[0]), value) : undefined;
 };
 
+/** Whether `other` is -`one`: by Neg, or the same difference taken the other way round. */
+function areOpposite(search: Search, one: string, other: string): boolean {
+  const [a, b] = [made(search, one, "Sub"), made(search, other, "Sub")];
+  if (a && b) return a.inputs[0] === b.inputs[1] && a.inputs[1] === b.inputs[0];
+  return made(search, other, "Neg")?.inputs[0] === one;
+}
+
 /** max(d, -d). */
 const recogniseMax: Recogniser = (node, value, search) =>
   distance(
     search,
-    eitherInput(node, (one, other) => made(search, other, "Neg")?.inputs[0] === one),
+    eitherInput(node, (one, other) => areOpposite(search, one, other)),
     value,
   );
 

@@ -1,0 +1,47 @@
+// The axis orders in which networks hold feature maps, and the way from each to [N, C, H, W] and back.
+
+/** Order of a value's axes: n batch, c channels or filters, h height, w width, l height and width as one axis. */
+export type Layout = "nchw" | "nc" | "ncl" | "chwn" | "nhwc" | "nch" | "nhc" | "cn";
+
+/** Layouts of a layer's value and source, in the order in which they are tried. */
+export const layoutPairs: readonly (readonly [value: Layout, source: Layout])[] = [
+  ["nchw", "nchw"],
+  ["nc", "nc"],
+  ["nchw", "nc"],
+  ["nc", "nchw"],
+  ["ncl", "nchw"],
+  ["chwn", "nchw"],
+  ["nchw", "chwn"],
+  ["chwn", "chwn"],
+  ["nhwc", "nchw"],
+  ["nchw", "nhwc"],
+  ["nhwc", "nhwc"],
+  ["nch", "nch"],
+  ["nhc", "nhc"],
+  ["nhc", "nch"],
+  ["nch", "nhc"],
+  ["cn", "nc"],
+];
+
+const canonical = ["n", "c", "h", "w", "l"];
+
+/** Axes of the layout in the order n, c, h, w: the permutation that brings a value into it. */
+export function toCanonical(layout: Layout): number[] {
+  return canonical.flatMap((letter) => (layout.includes(letter) ? [layout.indexOf(letter)] : []));
+}
+
+/** The permutation back: from n, c, h, w order into the layout. */
+export function fromCanonical(layout: Layout): number[] {
+  const order = toCanonical(layout);
+  return order.map((_, axis) => order.indexOf(axis));
+}
+
+export function isCanonical(layout: Layout): boolean {
+  return toCanonical(layout).every((axis, at) => axis === at);
+}
+
+/** Length of the axis `letter`, 1 where the layout has none. */
+export function lengthOf(layout: Layout, dims: readonly number[], letter: "n" | "c" | "h" | "w"): number {
+  const axis = layout.indexOf(letter);
+  return axis < 0 ? 1 : dims[axis]!;
+}
