@@ -34,6 +34,11 @@ describe("known failures", () => {
     expect(text).toBe("error ADN_FILE: bad name [31m\n");
   });
 
+  it("may be a list of indented lines", () => {
+    const { text } = told(new AdderNetError("ADN_FILE", "two things:\r\n  one\n  two\r\n\u0007"));
+    expect(text).toBe("error ADN_FILE: two things: \n  one\n  two\n");
+  });
+
   it("are coloured on a terminal, unless NO_COLOR is set", () => {
     const error = new AdderNetError("ADN_FILE", "no");
     expect(told(error, { isTTY: true }).text).toContain("\u001b[1;31merror\u001b[0m");
