@@ -7,6 +7,7 @@ import type { Context, Streams } from "./context.ts";
 import { commandHelp, overview } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import { asksFor, parseArguments } from "./parse-arguments.ts";
+import { printableLine, printableText } from "./printable.ts";
 import { makeProgress } from "./progress.ts";
 import { reportError } from "./report-error.ts";
 import { version } from "./version.ts";
@@ -30,7 +31,7 @@ function makeContext(streams: Streams, quiet: boolean): { context: Context; fini
   const progress = makeProgress(streams.stderr);
   const warn = (message: string): void => {
     progress.clear();
-    streams.stderr.write(`warning: ${message}\n`);
+    streams.stderr.write(`warning: ${printableLine(message)}\n`);
   };
   return { context: { ...streams, progress: progress.show, warn }, finish: progress.clear };
 }
@@ -41,7 +42,8 @@ async function runCommand(command: Command, argv: readonly string[], streams: St
   try {
     const { json, text } = await command.run({ positionals, flags: flags as Record<string, never> }, context);
     finish();
-    streams.stdout.write(flags.json ? `${JSON.stringify(json, null, 2)}\n` : text && `${text.trimEnd()}\n`);
+    const told = flags.json ? JSON.stringify(json, null, 2) : printableText(text).trimEnd();
+    if (told !== "") streams.stdout.write(`${told}\n`);
   } finally {
     finish();
   }

@@ -4,6 +4,7 @@ import type { InferenceSession } from "onnxruntime-common";
 import { AdderNetError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { FlagType } from "./command.ts";
+import { recogniseMessage } from "./doctor/error-messages.ts";
 import { positiveInteger } from "./flag-types.ts";
 import type { ModelFile } from "./read-model.ts";
 
@@ -50,10 +51,30 @@ async function loadPeer(name: "onnxruntime-node" | "onnxruntime-web"): Promise<O
 
 type Peer = "onnxruntime-node" | "onnxruntime-web";
 
-function startSession(ort: Ort, source: string | Uint8Array, options: object): Promise<InferenceSession> {
-  return typeof source === "string"
-    ? ort.InferenceSession.create(source, options)
-    : ort.InferenceSession.create(source, options);
+/** onnxruntime's own refusals, with what is known about them. */
+function refusedByPeer(error: unknown): unknown {
+  if (error instanceof AdderNetError) return error;
+  const { message } = error as Error;
+  const known = recogniseMessage(message);
+  return new AdderNetError("ADN_OP_UNSUPPORTED", "onnxruntime refuses the model", {
+    found: message.split("\n")[0]!,
+    ...(known && { fix: known.fix }),
+    cause: error,
+  });
+}
+
+async function startSession(
+  ort: Ort,
+  source: string | Uint8Array,
+  options: object,
+): Promise<InferenceSession> {
+  try {
+    return typeof source === "string"
+      ? await ort.InferenceSession.create(source, options)
+      : await ort.InferenceSession.create(source, options);
+  } catch (error) {
+    throw refusedByPeer(error);
+  }
 }
 
 /** An inference session of a peer as an engine; `provider` is what it runs on, by default the peer's own kernels. */

@@ -3,12 +3,7 @@
 import { inspect } from "node:util";
 import { AdderNetError, exitCodes } from "../core/errors.ts";
 import type { Streams } from "./context.ts";
-
-/** One line, or a list whose lines are indented; other control characters, as names in a file may hold, go. */
-function printable(message: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-  return message.replace(/(?:(?!\n {2})[\u0000-\u001f\u007f-\u009f])+/g, " ").trim();
-}
+import { printableLine } from "./printable.ts";
 
 const systemCodes: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
@@ -53,7 +48,7 @@ export function reportError(error: unknown, streams: Streams, { json }: { json: 
     };
     streams.stderr.write(`${JSON.stringify({ error: { code, message, exitCode, ...details } })}\n`);
   } else if (known) {
-    streams.stderr.write(`${bold("error", streams)} ${known.code}: ${printable(known.message)}\n`);
+    streams.stderr.write(`${bold("error", streams)} ${known.code}: ${printableLine(known.message)}\n`);
   } else {
     const request = "this is a fault of addernet, please report it with the lines below and what you ran";
     streams.stderr.write(`${bold("error", streams)}: ${request}\n${inspect(error)}\n`);

@@ -22,6 +22,7 @@ import { describeLayer, type LayerRow, layerTable } from "../layers.ts";
 import { countOps } from "../op-counts.ts";
 import { type ModelFile, readModel } from "../read-model.ts";
 import { shortNumber, textTable } from "../text-table.ts";
+import { warningTexts } from "../warning-text.ts";
 import { checkOutput, type OutputFile, writeFiles } from "../write-file.ts";
 
 const flags = {
@@ -261,7 +262,7 @@ export const convertCommand = defineCommand({
       { path: output, bytes },
     ];
     writeFiles(files);
-    for (const { message, fix } of report.warnings) context.warn(`${message}; ${fix}`);
+    for (const text of warningTexts(report.warnings)) context.warn(text);
     return { text: summaryText(summary), json };
   },
 });

@@ -15,6 +15,7 @@ import { describeLayer, padsText } from "../layers.ts";
 import { countOps } from "../op-counts.ts";
 import { type ModelFile, readModel } from "../read-model.ts";
 import { textTable } from "../text-table.ts";
+import { warningTexts } from "../warning-text.ts";
 
 /** Float values kept in the model, in initialisers and Constant nodes. */
 function countParameters({ graph }: Model): number {
@@ -32,28 +33,29 @@ function describeValue({ name, type }: ValueInfo) {
 }
 
 interface Analysis {
-  readonly layers: readonly ImportedLayer[];
+  /** Undefined when a node must be an adder layer and cannot be made one. */
+  readonly layers: readonly ImportedLayer[] | undefined;
   readonly costs: Costs | undefined;
-  readonly problems: readonly { readonly code: string; readonly message: string }[];
+  readonly problems: readonly string[];
 }
 
 /** Recognition and costs on a copy. What stands in the way is a finding, not a failure. */
 function analyse(original: Model, inputShapes: ReadonlyMap<string, readonly Dim[]>): Analysis {
-  const problems: { code: string; message: string }[] = [];
+  const problems: string[] = [];
   const attempt = <T>(work: () => T): T | undefined => {
     try {
       return work();
     } catch (error) {
       if (!(error instanceof AdderNetError)) throw error;
-      problems.push({ code: error.code, message: error.message });
+      problems.push(`${error.code}: ${error.message}`);
       return undefined;
     }
   };
   const model = cloneModel(original);
   const imported = attempt(() => importAdders(model, { ops }));
-  for (const { code, message } of imported?.warnings ?? []) problems.push({ code, message });
+  problems.push(...warningTexts(imported?.warnings ?? []));
   const costs = attempt(() => countCosts(imported ? model : original, inputShapes));
-  return { layers: imported?.layers ?? [], costs, problems };
+  return { layers: imported?.layers, costs, problems };
 }
 
 /** Null as soon as one part is not known. */
@@ -65,6 +67,7 @@ function sum(values: readonly (number | null)[]): number | null {
 }
 
 function adderSummary({ layers, costs }: Analysis) {
+  if (layers === undefined) return { layers: null, weights: null, taps: null, additions: null, list: [] };
   const list = (costs?.adders ?? []).map(({ node, weight, taps }) => {
     const layer = layers.find((one) => one.node === node);
     const known = layer ? describeLayer(layer) : { name: node, node };
@@ -104,8 +107,7 @@ function describe(file: ModelFile, analysis: Analysis) {
 
 type Description = ReturnType<typeof describe>;
 
-const count = (value: number | null): string =>
-  value === null ? "unknown (give --input-shape)" : value.toLocaleString("en-US");
+const count = (value: number | null): string => (value === null ? "unknown" : value.toLocaleString("en-US"));
 
 function valueText({ name, type, shape }: Description["inputs"][number]): string {
   return `${name}: ${type ?? "?"} ${shape ? shapeText(shape) : ""}`.trimEnd();
@@ -140,7 +142,7 @@ function descriptionText(description: Description): string {
     ...(description.functions.length > 0 ? [["functions", description.functions.join(", ")]] : []),
     ...(description.externalData.length > 0 ? [["external data", description.externalData.join(", ")]] : []),
     ["parameters", count(description.parameters)],
-    ["adder layers", `${adder.layers}`],
+    ["adder layers", count(adder.layers)],
     ["adder weights", count(adder.weights)],
     ["adder taps per image", count(adder.taps)],
     ["additions per image", count(adder.additions)],
@@ -181,7 +183,11 @@ export const inspectCommand = defineCommand({
     }
     const shapes = new Map(flags["input-shape"].map(({ name, dims }) => [name, dims]));
     const description = describe(file, analyse(file.model, shapes));
-    for (const { code, message } of description.problems) context.warn(`${code}: ${message}`);
+    for (const problem of description.problems) context.warn(problem);
+    const { uncounted } = description;
+    if (uncounted.length > 0) {
+      context.warn(`lengths are open, so ${uncounted.length} nodes were not counted; give --input-shape`);
+    }
     return { text: descriptionText(description), json: description };
   },
 });

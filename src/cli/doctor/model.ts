@@ -10,6 +10,7 @@ import { modelInputs } from "../feeds.ts";
 import { describeLayer, layerTable } from "../layers.ts";
 import { readModel } from "../read-model.ts";
 import { textTable } from "../text-table.ts";
+import { warningTexts } from "../warning-text.ts";
 
 interface Finding {
   readonly code: string;
@@ -68,7 +69,7 @@ async function examine(model: Model) {
   try {
     const { model: converted, report } = await convert(model, { check: false });
     const { kernels, findings } = await tryRuntime(converted);
-    const warnings = report.warnings.map(({ code, message }) => ({ code, message, fix: null }));
+    const warnings = warningTexts(report.warnings);
     return { converts: true, layers: report.layers.map(describeLayer), kernels, warnings, findings };
   } catch (error) {
     return { converts: false, layers: [], kernels: null, warnings: [], findings: [findingOf(error)] };
@@ -85,7 +86,7 @@ export async function examineModel(path: string): Promise<Outcome> {
     : converts
       ? `${path} converts, but not all of it runs in addernet/runtime`
       : `${path} does not convert as it is`;
-  const told = [...findings, ...warnings].map(({ code, message }) => `${code}: ${message}`);
+  const told = [...findings.map(({ code, message }) => `${code}: ${message}`), ...warnings];
   return {
     text: [
       verdict,
