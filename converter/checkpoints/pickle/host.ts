@@ -1,0 +1,133 @@
+// What a checkpoint's pickle may name, call and load. The list is closed: known globals are built, classes of the user's own become inert objects,
+// everything else is refused by name.
+
+import { checkpointError, quote } from "../checkpoint.ts";
+import { torchStorages, torchTypes } from "../element-types.ts";
+import {
+  type Args,
+  builders,
+  type Context,
+  type HostOptions,
+  itemsOf,
+  type StorageId,
+} from "./known-globals.ts";
+import { mostSteps, type PickleHost } from "./machine.ts";
+import { arrayView, type Fail, integerOf } from "./numpy-values.ts";
+import { isRefused, reachesThrough } from "./refused-modules.ts";
+import { describe, isKind, makeObject, type PickledTensor, type PickleValue } from "./values.ts";
+
+/** Classes that may be made with arguments and are never looked into. */
+const opaqueWithArguments =
+  /^(argparse\.Namespace|types\.SimpleNamespace|pathlib\.(Pure)?(Posix|Windows)?Path|pathlib\._local\.(Posix|Windows)Path|datetime\.(date|time|datetime|timedelta)|decimal\.Decimal|uuid\.UUID)$/;
+
+/** Names that may stand in a file as themselves: types, activation functions, and what training left behind. */
+const nameable =
+  /^((builtins|__builtin__)\.(object|dict|tuple|int|float|bool|str|bytes|complex)|numpy\.(ndarray|bool_|(u?int|float)\d+)|torch\.(Tensor|_C\._TensorBase|tanh|relu|sigmoid|strided|preserve_format|contiguous_format|channels_last)|torch\.(nn|optim|ao|quantization)\..*|collections\.abc\..*)$/;
+
+const isTorchType = (name: string): boolean =>
+  /^torch\.(cuda\.|storage\.)?\w+$/.test(name) &&
+  (torchStorages.has(name.split(".").at(-1)!) || torchTypes.has(name.slice("torch.".length)));
+
+function isAllowed(module: string, name: string): boolean {
+  if (reachesThrough(name)) return false;
+  const full = `${module}.${name}`;
+  if (builders.has(full) || opaqueWithArguments.test(full) || nameable.test(full) || isTorchType(full))
+    return true;
+  return !isRefused(module);
+}
+
+function buildDtype(target: Extract<PickleValue, { kind: "dtype" }>, state: PickleValue, fail: Fail): void {
+  const order = itemsOf(state)[1];
+  if (typeof order !== "string") throw fail("an array's element type has no byte order", describe(state));
+  target.byteOrder = order;
+}
+
+/** (version, shape, dtype, is_fortran, content) */
+function buildArray(target: PickledTensor, state: PickleValue, fail: Fail): void {
+  const [, shape, dtype, isFortran, content] = itemsOf(state);
+  if (content === undefined) throw fail("an array has no content", describe(state));
+  target.view = arrayView({ shape: shape!, dtype: dtype!, content, isFortran: isFortran === true }, fail);
+}
+
+/** A state is a dictionary, or a pair of dictionaries where a class has slots. */
+function buildObject(target: Extract<PickleValue, { kind: "object" }>, state: PickleValue): void {
+  const parts = isKind(state, "tuple") ? state.items : [state];
+  for (const part of parts) {
+    if (!isKind(part, "dict")) continue;
+    for (const [key, value] of part.entries) target.state.set(key, value);
+  }
+}
+
+function build(target: PickleValue, state: PickleValue, fail: Fail): void {
+  if (isKind(target, "object")) buildObject(target, state);
+  else if (isKind(target, "dtype")) buildDtype(target, state, fail);
+  else if (isKind(target, "tensor") && target.view === undefined) buildArray(target, state, fail);
+  else if (!isKind(target, "dict", "tensor"))
+    throw fail("a state is given to what has none", describe(target));
+}
+
+function call(callee: PickleValue, args: Args, context: Context): PickleValue {
+  if (!isKind(callee, "global")) throw context.fail("what is called is no class", describe(callee));
+  const builder = builders.get(callee.name);
+  if (builder !== undefined) return builder(args, context);
+  if (args.length === 0 || opaqueWithArguments.test(callee.name)) return makeObject(callee.name);
+  throw refusal(context.options.where, callee.name, "calls");
+}
+
+function refusal(where: string, name: string, verb: string): Error {
+  return checkpointError(
+    where,
+    `the pickle ${verb} ${quote(name)}, which no checkpoint needs; nothing was run`,
+    {
+      expected: "tensors, dictionaries and modules",
+      fix: "do not load this file in Python unless you trust its author; torch.save(model.state_dict(), …) writes one that can be read",
+    },
+  );
+}
+
+function storageId(id: PickleValue, fail: Fail): StorageId {
+  const [, type, key, , count, part] = itemsOf(id);
+  if (!isKind(type, "global") || (typeof key !== "string" && typeof key !== "number")) {
+    throw fail("a storage has no type or no key", describe(type));
+  }
+  const [, offset, length] = itemsOf(part);
+  return {
+    typeName: type.name.split(".").at(-1)!,
+    key: String(key),
+    count: integerOf(count, fail),
+    ...(part !== undefined && part !== null && { part: [integerOf(offset, fail), integerOf(length, fail)] }),
+  };
+}
+
+/** ("storage", type, key, device, count[, part]), or ("module", class, …) as old files name a module's source. */
+function load(id: PickleValue, { fail, options }: Context): PickleValue {
+  const [tag, second] = itemsOf(id);
+  if (tag === "module" && isKind(second, "global")) return second;
+  if (tag !== "storage" || options.loadStorage === undefined) {
+    throw fail("the pickle refers to something outside of it", describe(tag));
+  }
+  return { kind: "storage", storage: options.loadStorage(storageId(id, fail)) };
+}
+
+/** The host of one file's pickles. */
+export function makeHost(options: HostOptions, shared?: { stepsLeft: number }): PickleHost {
+  const fail: Fail = (problem, found) =>
+    checkpointError(options.where, problem, found === undefined ? {} : { found });
+  const counter = shared ?? { stepsLeft: mostSteps };
+  const context: Context = { fail, options, host: counter };
+  return {
+    get stepsLeft() {
+      return counter.stepsLeft;
+    },
+    set stepsLeft(value) {
+      counter.stepsLeft = value;
+    },
+    resolve(module, name) {
+      if (!isAllowed(module, name)) throw refusal(options.where, `${module}.${name}`, "names");
+      return { kind: "global", name: `${module}.${name}` };
+    },
+    call: (callee, args) => call(callee, args, context),
+    build: (target, state) => build(target, state, fail),
+    load: (id) => load(id, context),
+  };
+}

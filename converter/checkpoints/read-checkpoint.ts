@@ -1,0 +1,70 @@
+// Bytes of a .pth, .pt, .pickle or .safetensors file in, tensors by name out.
+
+import { type Checkpoint, checkpointError } from "./checkpoint.ts";
+import { collectTensors } from "./collect.ts";
+import { makeHost } from "./pickle/host.ts";
+import { type PickleResult, runPickle } from "./pickle/machine.ts";
+import { opcodes } from "./pickle/opcodes.ts";
+import { isSafetensors, readSafetensors } from "./safetensors.ts";
+import { type Budget, budgetFor } from "./tensor-view.ts";
+import { isLegacyMagic, readTorchLegacy, readTorchLegacyNested } from "./torch-legacy.ts";
+import { readTorchZip } from "./torch-zip.ts";
+import { isZip } from "./zip.ts";
+
+/** First bytes of what is sometimes taken for a checkpoint, and of what a pickle may begin with. */
+const otherFormats: readonly (readonly [start: string, name: string])[] = [
+  ["\x89HDF", "an HDF5 file"],
+  ["\x93NUMPY", "an .npy file"],
+  ["\x1f\x8b", "a gzip file: decompress it first"],
+  ["GGUF", "a GGUF file"],
+  ["\x08\x03\x12", "an ONNX model"],
+  ["%PDF", "a PDF file"],
+  ["<", "a web page: the download failed"],
+  ["version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded"],
+];
+const pickleStarts = "\x80(]}cdlt)NIJKMFGSTUVX";
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  return (
+    bytes.length >= text.length && [...text].every((character, at) => bytes[at] === character.charCodeAt(0))
+  );
+}
+
+function refuseOtherFormats(bytes: Uint8Array, where: string): void {
+  const expected = "a file that torch.save, pickle.dump or safetensors wrote";
+  if (bytes.length === 0) throw checkpointError(where, "the file is empty", { expected });
+  const other = otherFormats.find(([start]) => startsWith(bytes, start));
+  if (other !== undefined)
+    throw checkpointError(where, "this is no checkpoint", { expected, found: other[1] });
+  if (startsWith(bytes.subarray(257), "ustar")) {
+    throw checkpointError(where, "this is no checkpoint", { expected, found: "a tar file" });
+  }
+  if (!pickleStarts.includes(String.fromCharCode(bytes[0]!))) {
+    throw checkpointError(where, "this is no checkpoint", { expected });
+  }
+}
+
+/** The first pickle tells the old torch format from a plain one. */
+function readPickled(bytes: Uint8Array, budget: Budget, where: string): Checkpoint {
+  refuseOtherFormats(bytes, where);
+  const host = makeHost({ where, budget, loadNested: readTorchLegacyNested(budget, where) });
+  const { value, end }: PickleResult = runPickle(bytes, 0, opcodes, host, where);
+  if (!isLegacyMagic(value)) return { format: "pickle", ...collectTensors(value, budget, where) };
+  const content = readTorchLegacy(bytes, end, budget, where);
+  return { format: "torch legacy", ...collectTensors(content, budget, where) };
+}
+
+/**
+ * Reads a checkpoint: torch.save files of any age (state_dict, training checkpoint, whole module, DataParallel), TorchScript archives, pickled
+ * dictionaries of NumPy arrays, .safetensors. Nothing in the file is evaluated; `where` names it in messages.
+ * Errors: ADN_CHECKPOINT for what is damaged, hostile, or no checkpoint.
+ */
+export async function readCheckpoint(bytes: Uint8Array, where = "checkpoint"): Promise<Checkpoint> {
+  const budget = budgetFor(bytes.length);
+  if (isZip(bytes)) {
+    const value = await readTorchZip(bytes, budget, where);
+    return { format: "torch zip", ...collectTensors(value, budget, where) };
+  }
+  if (isSafetensors(bytes)) return { format: "safetensors", tensors: readSafetensors(bytes, budget, where) };
+  return readPickled(bytes, budget, where);
+}
