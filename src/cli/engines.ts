@@ -11,6 +11,8 @@ import type { ModelFile } from "./read-model.ts";
 export interface Engine {
   run(feeds: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   dispose(): Promise<void>;
+  /** What was asked for and is not done. */
+  readonly note?: string;
 }
 
 export type Threads = number | "auto";
@@ -24,15 +26,27 @@ interface EngineOptions {
   readonly threads: Threads | undefined;
 }
 
-export async function startRuntime(
+/** The runtime's refusal, with what can be done from the command line. */
+function refusedByRuntime(error: unknown): unknown {
+  if (!(error instanceof AdderNetError) || error.code !== "ADN_OP_UNSUPPORTED") return error;
+  const fix = "convert the model first (addernet convert), or let onnxruntime run these nodes (--engine ort)";
+  return new AdderNetError(error.code, error.problem, { ...error.details, fix, cause: error });
+}
+
+async function startRuntime(
   { model }: Pick<ModelFile, "model">,
   { threads }: EngineOptions,
 ): Promise<Engine> {
   const { createSession } = await import("../../runtime/index.ts");
-  const session = await createSession(model, threads === undefined ? {} : { threads });
+  const session = await createSession(model, threads === undefined ? {} : { threads }).catch((error) => {
+    throw refusedByRuntime(error);
+  });
+  const used = session.explain().threads;
   return {
+    ...(typeof threads === "number" &&
+      used.count < threads && { note: `${used.count} thread: ${used.reason}` }),
     run: async (feeds) => new Map(Object.entries(await session.run(Object.fromEntries(feeds)))),
-    dispose: async () => session.dispose(),
+    dispose: () => session.dispose(),
   };
 }
 

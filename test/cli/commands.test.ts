@@ -237,6 +237,42 @@ describe("eval", () => {
   });
 });
 
+describe("engines", () => {
+  it("a model that needs more than the runtime says how to run it", async () => {
+    const bare = bundled("lenet5bn.torchscript.onnx");
+    const spoilt = Buffer.from(
+      readFileSync(bare).toString("latin1").replaceAll("MaxPool", "MaxPoll"),
+      "latin1",
+    );
+    const unknown = folder.write("unknown-op.onnx", spoilt);
+    const input = ["--input", bundled("input.npy")];
+    const ours = await addernet(["run", unknown, ...input]);
+    expect(ours.code).toBe(3);
+    expect(ours.stderr).toMatch(/ADN_OP_UNSUPPORTED: .*MaxPoll \(2\).*addernet convert.*--engine ort/);
+    const theirs = await addernet(["run", unknown, ...input, "--engine", "ort"]);
+    expect(theirs.code).toBe(3);
+    expect(theirs.stderr).toMatch(/ADN_OP_UNSUPPORTED: onnxruntime refuses the model.*MaxPoll/);
+  });
+
+  it("give the same numbers", async () => {
+    const path = (engine: string) => inFolder(`${engine}.npy`);
+    for (const engine of ["addernet", "ort", "ort-web"]) {
+      const argv = [
+        "run",
+        converted,
+        "--input",
+        bundled("input.npy"),
+        "-o",
+        path(engine),
+        "--engine",
+        engine,
+      ];
+      expect((await addernet(argv)).code).toBe(0);
+      expect(distance(readNpy(path(engine)), readNpy(bundled("output.npy")))).toBeLessThan(1e-3);
+    }
+  });
+});
+
 describe("inspect", () => {
   const counts = { layers: 5, weights: 61_470, taps: 416_520, additions: 833_040 };
 

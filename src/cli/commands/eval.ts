@@ -54,6 +54,13 @@ function chooseNormalisation(
   };
 }
 
+/** Neither flags, model nor data set said anything. */
+function isPlain(normalisation: Normalisation | undefined): boolean {
+  return (
+    normalisation?.mean.every((value) => value === 0) === true && normalisation.std.every((v) => v === 1)
+  );
+}
+
 function onlyInput(model: Model): ModelInput {
   const inputs = modelInputs(model);
   const [input, ...more] = inputs;
@@ -116,8 +123,12 @@ export const evalCommand = defineCommand({
     const samples = openSamples(flags.data, cacheFolder(context.env, flags.dir));
     imageDims(input, samples);
     const normalisation = chooseNormalisation(samples, file.model, flags);
-    const result = await withEngine(flags.engine, file, { threads: flags.threads }, (engine) =>
-      evaluate({
+    if (samples.kind === "pixels" && isPlain(normalisation)) {
+      context.warn("no mean and std are known: pixels are only divided by 255 (--mean and --std set them)");
+    }
+    const result = await withEngine(flags.engine, file, { threads: flags.threads }, (engine) => {
+      if (engine.note) context.warn(engine.note);
+      return evaluate({
         samples,
         input,
         output: file.model.graph.outputs[0]!.name,
@@ -126,8 +137,8 @@ export const evalCommand = defineCommand({
         batch: flags.batch,
         run: (feeds) => engine.run(feeds),
         onProgress: (done, total) => context.progress("evaluating", done, total),
-      }),
-    );
+      });
+    });
     const { images, top1, top5, imagesPerSecond } = result;
     return {
       text: textTable([

@@ -85,6 +85,7 @@ export const runCommand = defineCommand({
     context.progress(`running ${file.path}`, 0, 1);
     const startedAt = performance.now();
     const { outputs, milliseconds } = await withEngine(engineName, file, { threads }, async (engine) => {
+      if (engine.note) context.warn(engine.note);
       const from = performance.now();
       return { outputs: await engine.run(feeds), milliseconds: performance.now() - from };
     });
