@@ -1,6 +1,6 @@
 // The commands, run in this process on the bundled LeNet-5-BN: what they print, write and answer.
 
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -379,6 +379,11 @@ describe("mistakes", () => {
   const flipped = readFileSync(bundled("lenet5bn.inlined.onnx"));
   for (let at = 100; at < 4000; at += 7) flipped[at]! ^= 0x10;
   const lonely = folder.write("lonely.onnx", readFileSync(bundled("lenet5bn.inlined.dynamo.onnx")));
+  const dynamo = "lenet5bn.inlined.dynamo.onnx";
+  const linked = folder.write(`linked/${dynamo}`, readFileSync(bundled(dynamo)));
+  symlinkSync(bundled(`${dynamo}.data`), `${linked}.data`);
+  const beside = folder.write(`beside/${dynamo}`, readFileSync(bundled(dynamo)));
+  const weights = folder.write(`beside/${dynamo}.data`, readFileSync(bundled(`${dynamo}.data`)));
   const out = inFolder("never.onnx");
   const model = bundled("lenet5bn.torchscript.onnx");
 
@@ -397,6 +402,8 @@ describe("mistakes", () => {
     ["a truncated file", ["convert", truncated, "-o", out], 2, /ADN_ONNX/],
     ["flipped bits", ["convert", folder.write("flipped.onnx", flipped), "-o", out], 2, /ADN_ONNX/],
     ["missing external data", ["convert", lonely, "-o", out], 2, /ADN_EXTERNAL_DATA: /],
+    ["external data behind a link that leaves the folder", ["inspect", linked], 2, /ADN_EXTERNAL_DATA: .*leaves the model's folder/],
+    ["the input's external data as output", ["convert", beside, "-o", weights], 2, /ADN_FILE: .*overwrite the input/],
     ["the input as output", ["convert", truncated, "-o", truncated], 2, /ADN_ONNX|overwrite/],
     ["a folder that is not there", ["convert", model, "-o", inFolder("no/out.onnx")], 2, /ADN_FILE: .*does not exist/],
     ["an unknown input", ["convert", model, "-o", out, "--input-shape", "x:1,1,28,28"], 2, /ADN_USAGE: .*no input "x"/],
