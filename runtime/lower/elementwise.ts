@@ -206,7 +206,8 @@ export const elementwiseLowerings = {
   Add: { lower: foldInputs("f32_add"), keepsNotNegative: likeAll },
   Sub: { lower: foldInputs("f32_sub") },
   Mul: { lower: foldInputs("f32_mul"), keepsNotNegative: likeAll },
-  Div: { lower: foldInputs("f32_div"), keepsNotNegative: likeAll },
+  // A divisor of -0 counts as not negative, and the quotient is -Infinity.
+  Div: { lower: foldInputs("f32_div") },
   Sum: { lower: foldInputs("f32_add"), keepsNotNegative: likeAll },
   Min: { lower: foldInputs("f32_min"), keepsNotNegative: likeAll },
   Max: { lower: foldInputs("f32_max"), keepsNotNegative: likeAny },
@@ -236,5 +237,5 @@ export const elementwiseLowerings = {
   Sqrt: { lower: unary("f32_sqrt"), keepsNotNegative: always },
   Abs: { lower: unary("f32_abs"), keepsNotNegative: always },
   Neg: { lower: unary("f32_neg") },
-  Reciprocal: { lower: unary("f32_reciprocal"), keepsNotNegative: likeFirst },
+  Reciprocal: { lower: unary("f32_reciprocal") },
 } satisfies Record<string, Lowering>;

@@ -151,11 +151,13 @@ function lowerLinear(layer: Layer, family: Family, build: PlanBuilder): void {
   });
 }
 
-/** Bytes of panels that stay in the first- and second-level caches beside the weights. */
-const panelCacheBytes = 131072;
-
-function panelsPerBlock(k: number, pixels: number): number {
-  return Math.max(1, Math.min(Math.ceil(pixels / 8), Math.floor(panelCacheBytes / (32 * k))));
+/**
+ * Panels packed before the weights are gone through once: few, so that they stay in the caches beside the weights, and more the
+ * more there is to read for every pass over the weights.
+ */
+function panelsPerBlock(k: number, filters: number, pixels: number): number {
+  const bytes = Math.min(2 ** 20, Math.max(2 ** 17, (filters * k) / 2));
+  return Math.max(1, Math.min(Math.ceil(pixels / 8), Math.floor(bytes / (32 * k))));
 }
 
 /** Calls `emit` for every image with the address of its planes as the kernels see them: padded, when the window asks for it. */
@@ -235,7 +237,7 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   const { scale, bias } = affine(layer, family, build);
   const z = residualArgument(layer, build);
   const y = outputOf(layer, build);
-  const panels = panelsPerBlock(k, pixels);
+  const panels = panelsPerBlock(k, perGroup, pixels);
   const shared = {
     taps: build.table(`taps ${planeKey(plane)},${channelsPerGroup}`, () =>
       tapOffsets(plane, channelsPerGroup),

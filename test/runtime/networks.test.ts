@@ -35,7 +35,7 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 describe.skipIf(!existsSync(exportsFolder))("exports", () => {
-  describe.each(networks)("$net.$form", ({ net, form }) => {
+  describe.each(networks)("$net $form", ({ net, form }) => {
     test.each(levels)("%s", async (simd) => {
       const bytes = bytesOf(`${net}.${form}.onnx`);
       const [x, wanted] = ["input", "output"].map((part) =>
