@@ -158,44 +158,49 @@ export interface EvaluateArguments {
   readonly onProgress: (done: number, total: number) => void;
 }
 
-/** Errors: ADN_DATA, and those of `run`. */
-export async function evaluate(given: EvaluateArguments): Promise<Evaluation> {
-  const { samples, input } = given;
+/** Reads the images from `start` on into one tensor, normalised. A batch beyond `used` is filled up with zeros. */
+function batchReader({ samples, input, normalisation }: EvaluateArguments) {
   const dims = imageDims(input, samples);
   const length = samples.shape[0] * samples.shape[1] * samples.shape[2];
-  const normalise = normaliser(samples, given.normalisation);
-  const total = Math.min(given.limit, samples.count);
-  if (total === 0) throw new AdderNetError("ADN_DATA", "there are no images", { where: samples.name });
-  const fixed = typeof input.shape?.[0] === "number" ? input.shape[0] : undefined;
-  const tally: Tally = { images: 0, top1: 0, top5: 0, milliseconds: 0, confusion: [] };
-  for (let start = 0; start < total; ) {
-    const used = Math.min(fixed ?? given.batch, total - start);
-    // A fixed batch is filled up with zeros; what comes out for them is not counted.
-    const batch = fixed ?? used;
+  const normalise = normaliser(samples, normalisation);
+  return (start: number, used: number, batch: number): Tensor => {
     const data = new Float32Array(batch * length);
     for (let index = 0; index < used; index++) {
       samples.read(start + index, data, index * length);
       normalise(data.subarray(index * length, (index + 1) * length));
     }
+    return { type: "float32", data, dims: [batch, ...dims] };
+  };
+}
+
+/** Errors: ADN_DATA, and those of `run`. */
+export async function evaluate(given: EvaluateArguments): Promise<Evaluation> {
+  const { samples, input } = given;
+  const read = batchReader(given);
+  const total = Math.min(given.limit, samples.count);
+  if (total === 0) throw new AdderNetError("ADN_DATA", "there are no images", { where: samples.name });
+  const fixed = typeof input.shape?.[0] === "number" ? input.shape[0] : undefined;
+  const tally: Tally = { images: 0, top1: 0, top5: 0, milliseconds: 0, confusion: [] };
+  for (let start = 0; start < total; start = tally.images) {
+    const used = Math.min(fixed ?? given.batch, total - start);
+    const batch = fixed ?? used;
+    const feeds = new Map([[input.name, read(start, used, batch)]]);
     const from = performance.now();
-    const outputs = await given.run(
-      new Map([[input.name, { type: "float32", data, dims: [batch, ...dims] }]]),
-    );
+    const outputs = await given.run(feeds);
     tally.milliseconds += performance.now() - from;
-    const first = start;
-    count(tally, outputs.get(given.output)!, batch, used, (index) => samples.label(first + index));
-    start += used;
-    given.onProgress(start, total);
+    count(tally, outputs.get(given.output)!, batch, used, (index) => samples.label(start + index));
+    given.onProgress(tally.images, total);
     // Lets signals in between two batches, each of which computes without a pause.
     await setImmediate();
   }
-  const seconds = tally.milliseconds / 1000;
+  const { images, top1, top5, milliseconds, confusion } = tally;
+  const seconds = milliseconds / 1000;
   return {
-    images: tally.images,
-    top1: tally.top1 / tally.images,
-    top5: tally.top5 / tally.images,
+    images,
+    top1: top1 / images,
+    top5: top5 / images,
     seconds,
-    imagesPerSecond: tally.images / seconds,
-    confusion: tally.confusion,
+    imagesPerSecond: images / seconds,
+    confusion,
   };
 }

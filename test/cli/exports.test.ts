@@ -81,6 +81,14 @@ describe.skipIf(isAbsent)("exports given beside the project", () => {
     expect(await runAgainstPyTorch(out, name.split(".")[0]!, "addernet")).toBeLessThan(1e-3);
   });
 
+  it("an export that fixed its batch to 1 converts to a model of any batch, unless asked to keep it", async () => {
+    const fixed = join(exportsFolder, "lenet5bn_adder.c1.op13.onnx");
+    expect(await fixedBatch(fixed)).toBe(1);
+    expect(await fixedBatch(inFolder("lenet5bn_adder.c1.op13.onnx"))).toBeUndefined();
+    const { code } = await addernet(["convert", fixed, "-o", inFolder("kept.onnx"), "--keep-batch"]);
+    expect([code, await fixedBatch(inFolder("kept.onnx"))]).toEqual([0, 1]);
+  });
+
   it("ResNet-20 has the published counts", async () => {
     const { stdout } = await addernet(["inspect", inFolder("resnet20_adder.c1.op13.onnx"), "--json"]);
     expect(JSON.parse(stdout).adder).toMatchObject({

@@ -1,27 +1,17 @@
 // addernet convert: an export in, an optimised and verified model out.
 
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import {
-  type Converted,
-  type ConvertProgress,
-  type ConvertReport,
-  convert,
-  defaultCheck,
-} from "../../../converter/index.ts";
+import { type Converted, type ConvertProgress, convert, defaultCheck } from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
-import type { Model } from "../../core/ir/model.ts";
 import { decodeModel, type EncodedModel, encodeModel } from "../../core/onnx/index.ts";
 import { adderSettings } from "../adder-settings.ts";
 import { defineCommand, type Flags, type FlagValues } from "../command.ts";
 import type { Context } from "../context.ts";
+import { summarise, summaryJson, summaryText } from "../convert-summary.ts";
 import { readFeeds } from "../feeds.ts";
-import { fileRunner, type RanBy } from "../file-runner.ts";
+import { fileRunner } from "../file-runner.ts";
 import * as types from "../flag-types.ts";
-import { describeLayer, type LayerRow, layerTable } from "../layers.ts";
-import { countOps } from "../op-counts.ts";
 import { type ModelFile, readModel } from "../read-model.ts";
-import { shortNumber, textTable } from "../text-table.ts";
 import { warningTexts } from "../warning-text.ts";
 import { checkOutput, type OutputFile, writeFiles } from "../write-file.ts";
 
@@ -111,12 +101,13 @@ function checkOf(file: ModelFile, given: ConvertFlags) {
 
 async function convertFile(file: ModelFile, given: ConvertFlags, context: Context) {
   const runner = fileRunner();
+  const shapes = new Map(given["input-shape"].map(({ name, dims }) => [name, dims]));
   const onProgress = ({ phase, done, total }: ConvertProgress): void => context.progress(phase, done, total);
   try {
     const converted = await convert(file.model, {
       set: adderSettings(given.set),
       mapOps: new Map(given["map-op"].map((name) => [name, "adder2d"])),
-      inputShapes: new Map(given["input-shape"].map(({ name, dims }) => [name, dims])),
+      ...(shapes.size > 0 && { inputShapes: shapes }),
       target: given.target,
       check: checkOf(file, given),
       run: runner.run,
@@ -139,87 +130,6 @@ function encode({ model, bytes }: Converted, output: string, external: boolean):
   return encoded;
 }
 
-function sizeText(bytes: number): string {
-  return bytes < 10_000
-    ? `${bytes} B`
-    : bytes < 1e7
-      ? `${(bytes / 1e3).toFixed(0)} kB`
-      : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-interface OpChange {
-  readonly op: string;
-  readonly before: number;
-  readonly after: number;
-}
-
-function opChanges(before: Model, after: Model): OpChange[] {
-  const [old, now] = [countOps(before.graph), countOps(after.graph)];
-  return [...new Set([...old.keys(), ...now.keys()])]
-    .map((op) => ({ op, before: old.get(op) ?? 0, after: now.get(op) ?? 0 }))
-    .sort((a, b) => b.after - a.after || b.before - a.before || (a.op < b.op ? -1 : 1));
-}
-
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
-interface Summary {
-  readonly input: { readonly path: string; readonly bytes: number; readonly sha256: string };
-  readonly output: {
-    readonly path: string;
-    readonly bytes: number;
-    readonly sha256: string;
-    readonly externalData?: string;
-  };
-  readonly ops: readonly OpChange[];
-  readonly layers: readonly LayerRow[];
-  readonly report: ConvertReport;
-  readonly verifiedBy: RanBy;
-}
-
-const byText = {
-  runtime: "the runtime",
-  reference: "the reference of every op",
-  onnxruntime: "onnxruntime",
-} as const satisfies Record<RanBy, string>;
-
-function verificationText({ report: { verification }, verifiedBy }: Summary): string {
-  if (verification === undefined) return "not verified";
-  const { samples, maxDifference, tolerance, output } = verification;
-  return `verified on ${samples} inputs with ${byText[verifiedBy]}: largest difference ${shortNumber(maxDifference)} in "${output}" (accepted ${shortNumber(tolerance)})`;
-}
-
-function summaryText(summary: Summary): string {
-  const { input, output, ops, layers, report } = summary;
-  const rows = [
-    ["", "before", "after"],
-    ...ops.map(({ op, before, after }) => [op, `${before}`, `${after}`]),
-    ["all nodes", `${report.nodesBefore}`, `${report.nodesAfter}`],
-  ];
-  return [
-    textTable(rows, { head: true }),
-    layers.length > 0 ? `adder layers: ${layers.length}\n${layerTable(layers)}` : "no adder layers",
-    `${input.path}, ${sizeText(input.bytes)} -> ${output.path}, ${sizeText(output.bytes)}`,
-    ...(report.batchFreed ? ["the export fixed the batch to 1; the converted model takes any"] : []),
-    verificationText(summary),
-  ].join("\n\n");
-}
-
-function summaryJson({ input, output, ops, layers, report, verifiedBy }: Summary) {
-  const { warnings, passes, nodesBefore, nodesAfter, batchFreed, verification } = report;
-  return {
-    schemaVersion: 1,
-    input,
-    output,
-    nodes: { before: nodesBefore, after: nodesAfter },
-    batchFreed,
-    ops,
-    layers,
-    warnings,
-    passes: passes.filter(({ rewrites }) => rewrites > 0),
-    verification: verification ? { ...verification, by: verifiedBy } : null,
-  };
-}
-
 export const convertCommand = defineCommand({
   name: "convert",
   summary: "Turns a PyTorch export into an optimised model, and verifies what it writes.",
@@ -237,22 +147,9 @@ export const convertCommand = defineCommand({
     const file = readModel(positionals[0]!);
     const output = checkTargets(file, given);
     const converted = await convertFile(file, given, context);
-    const { model, report, verifiedBy } = converted;
     const { bytes, externalData } = encode(converted, output, given["external-data"]);
     const dataPath = `${output}.data`;
-    const summary: Summary = {
-      input: { path: file.path, bytes: file.totalBytes, sha256: sha256(file.bytes) },
-      output: {
-        path: output,
-        bytes: bytes.length + (externalData?.length ?? 0),
-        sha256: sha256(bytes),
-        ...(externalData && { externalData: dataPath }),
-      },
-      ops: opChanges(file.model, model),
-      layers: report.layers.map(describeLayer),
-      report,
-      verifiedBy,
-    };
+    const summary = summarise(file, converted, { path: output, bytes, externalData });
     const json = summaryJson(summary);
     const files: OutputFile[] = [
       ...(externalData ? [{ path: dataPath, bytes: externalData }] : []),
@@ -262,7 +159,7 @@ export const convertCommand = defineCommand({
       { path: output, bytes },
     ];
     writeFiles(files);
-    for (const text of warningTexts(report.warnings)) context.warn(text);
+    for (const text of warningTexts(converted.report.warnings)) context.warn(text);
     return { text: summaryText(summary), json };
   },
 });
