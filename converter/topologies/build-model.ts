@@ -1,0 +1,195 @@
+// From an architecture's name and a checkpoint to a model: the topology that the checkpoint fits, with its weights.
+
+import { AdderNetError } from "../../src/core/errors.ts";
+import type { Dim, Model } from "../../src/core/ir/model.ts";
+import { type Checkpoint, checkpointError } from "../checkpoints/checkpoint.ts";
+import { normaliseNames } from "../checkpoints/normalise-names.ts";
+import { architectures, listArchitectures } from "./architectures.ts";
+import { buildGraph, type DraftGraph } from "./build-graph.ts";
+import type { LayerKind } from "./draft.ts";
+import { type FilterLayer, type Layer, layersOf } from "./layers.ts";
+import { type Binding, bindings } from "./match-layers.ts";
+import { type FilterStep, slotsOf, type Topology } from "./topology.ts";
+
+export interface BuildOptions {
+  /** The number of classes the checkpoint must have. */
+  readonly classes?: number;
+  /** [C,H,W], or [N,C,H,W] with a number or a symbol for N; otherwise the topology's size with any batch. */
+  readonly inputShape?: readonly Dim[];
+  /** Which layers add: those the checkpoint calls so (the default), all but the reference's ordinary ones, none, or the ones named here by path. */
+  readonly layers?: "from-checkpoint" | LayerKind | ReadonlyMap<string, LayerKind>;
+  /** How messages name the checkpoint. */
+  readonly where?: string;
+}
+
+interface Source {
+  readonly checkpoint: Checkpoint;
+  readonly layers: ReadonlyMap<string, Layer>;
+  readonly options: BuildOptions;
+  readonly where: string;
+}
+
+interface Candidate {
+  readonly topology: Topology;
+  readonly graph: DraftGraph;
+  readonly problems: readonly string[];
+  readonly inputDims: readonly Dim[];
+}
+
+const inputName = "input";
+const outputName = "output";
+const mostProblemsTold = 100;
+
+function chooseKind({ options }: Source): (layer: FilterLayer, step: FilterStep) => LayerKind {
+  const { layers = "from-checkpoint" } = options;
+  return ({ path, isAdder }, step) => {
+    const named = typeof layers === "string" ? undefined : layers.get(path);
+    if (named !== undefined) return named;
+    if (layers === "conv") return "conv";
+    return isAdder || (layers === "adder" && !step.isOrdinary) ? "adder" : "conv";
+  };
+}
+
+/** [N,C,H,W]: as the caller says, else the topology's size with the channels that the first layer's weights have. */
+function inputDimsFor(topology: Topology, binding: Binding, { options }: Source): readonly Dim[] {
+  const given = options.inputShape;
+  if (given !== undefined) return given.length === 3 ? ["batch", ...given] : given;
+  const first = topology.steps.find((step) => step.kind === "filter");
+  const layer = first === undefined ? undefined : binding.get(first.name);
+  const channels = layer?.kind === "filter" ? layer.weight.dims[1] : undefined;
+  return ["batch", channels ?? topology.inputChannels, topology.size, topology.size];
+}
+
+function surplus(source: Source, used: ReadonlySet<string>): string[] {
+  return [...source.checkpoint.tensors]
+    .filter(([key]) => !used.has(key))
+    .map(([key, { dims }]) => `surplus ${key} [${dims.join(", ")}]`);
+}
+
+function tryTopology(topology: Topology, binding: Binding, source: Source): Candidate {
+  const inputDims = inputDimsFor(topology, binding, source);
+  const [channels, height, width] = inputDims.slice(1) as number[];
+  const graph = buildGraph(topology, inputName, outputName, {
+    where: source.where,
+    binding,
+    hasNorms: [...source.layers.values()].some(({ kind }) => kind === "norm"),
+    modules: source.checkpoint.modules,
+    classes: source.options.classes,
+    channels: channels!,
+    height: height!,
+    width: width!,
+    kindOf: chooseKind(source),
+  });
+  return { topology, graph, inputDims, problems: [...graph.problems, ...surplus(source, graph.used)] };
+}
+
+/** The reading with the fewest faults; among equals one that leaves nothing to be averaged, then the first. */
+function bestCandidate(topologies: readonly Topology[], source: Source): Candidate {
+  const candidates = topologies.flatMap((topology) =>
+    bindings(slotsOf(topology), source.layers).map((binding) => tryTopology(topology, binding, source)),
+  );
+  const rank = ({ problems, graph }: Candidate): number => problems.length + graph.leftovers / 1000;
+  return candidates.reduce((best, next) => (rank(next) < rank(best) ? next : best));
+}
+
+function topologiesOf(arch: string): readonly Topology[] {
+  const found = architectures.get(arch);
+  if (found !== undefined) return found;
+  throw new AdderNetError("ADN_USAGE", `there is no architecture "${arch}"`, {
+    expected: listArchitectures().join(", "),
+  });
+}
+
+function checkInputShape(shape: readonly Dim[] | undefined): void {
+  const lengths = shape?.slice(-3) ?? [];
+  const isFit = lengths.every((dim) => typeof dim === "number" && Number.isSafeInteger(dim) && dim > 0);
+  if (shape === undefined || ((shape.length === 3 || shape.length === 4) && isFit)) return;
+  throw new AdderNetError("ADN_USAGE", "the input shape is none of an image", {
+    expected: "channels, height and width, with or without the batch before them",
+    found: shape.join(","),
+  });
+}
+
+function checkNamedLayers(source: Source): void {
+  const { layers } = source.options;
+  if (layers === undefined || typeof layers === "string") return;
+  const unknown = [...layers.keys()].filter((path) => source.layers.get(path)?.kind !== "filter");
+  if (unknown.length === 0) return;
+  throw new AdderNetError("ADN_USAGE", `the checkpoint has no filters under ${unknown.join(", ")}`, {
+    expected: [...source.layers.values()]
+      .flatMap(({ kind, path }) => (kind === "filter" ? [path] : []))
+      .join(", "),
+  });
+}
+
+function prepare(checkpoint: Checkpoint, options: BuildOptions): Source {
+  const where = options.where ?? "checkpoint";
+  const normalised = normaliseNames(checkpoint, where);
+  const source = { checkpoint: normalised, layers: layersOf(normalised), options, where };
+  checkInputShape(options.inputShape);
+  checkNamedLayers(source);
+  return source;
+}
+
+function fits(arch: string, source: Source): boolean {
+  return bestCandidate(topologiesOf(arch), source).problems.length === 0;
+}
+
+/** The architectures that a checkpoint fits without a missing, surplus or misshapen key. */
+export function guessArchitectures(checkpoint: Checkpoint, options: BuildOptions = {}): string[] {
+  const source = prepare(checkpoint, options);
+  return listArchitectures().filter((arch) => fits(arch, source));
+}
+
+function misfit(arch: string, { problems }: Candidate, source: Source): Error {
+  const others = listArchitectures().filter((name) => name !== arch && fits(name, source));
+  const rest = problems.length - mostProblemsTold;
+  const told = [...problems.slice(0, mostProblemsTold), ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
+  return checkpointError(source.where, `the checkpoint does not fit ${arch}: ${told}`, {
+    fix:
+      others.length > 0
+        ? `it fits ${others.join(", ")}`
+        : `known architectures: ${listArchitectures().join(", ")}`,
+  });
+}
+
+function toModel(arch: string, { graph, inputDims }: Candidate): Model {
+  const output: readonly Dim[] = [inputDims[0]!, graph.classes];
+  return {
+    irVersion: 8,
+    producerName: "addernet",
+    producerVersion: "",
+    domain: "",
+    modelVersion: 0n,
+    docString: "",
+    opsetImports: new Map([
+      ["", 17],
+      ["addernet", 1],
+    ]),
+    graph: {
+      name: arch,
+      inputs: [{ name: inputName, type: { kind: "tensor", elemType: "float32", shape: inputDims } }],
+      outputs: [{ name: outputName, type: { kind: "tensor", elemType: "float32", shape: output } }],
+      nodes: [...graph.nodes],
+      initializers: new Map(graph.initializers),
+      overridable: [],
+      valueInfo: new Map(),
+    },
+    functions: [],
+    metadata: new Map(),
+  };
+}
+
+/**
+ * Builds a model from an architecture's name and a checkpoint: input [batch,C,H,W], output [batch,classes], float32, opset 17. Adder layers
+ * are `addernet::Adder2d`, others Conv or Gemm; nothing is fused. Which layers add, widths, classes and input channels are read from the
+ * checkpoint, and so are stride and padding compared where it holds the modules.
+ * Errors: ADN_CHECKPOINT naming every missing, surplus and misshapen key; ADN_USAGE for an unknown architecture or an impossible option.
+ */
+export function buildModel(arch: string, checkpoint: Checkpoint, options: BuildOptions = {}): Model {
+  const topologies = topologiesOf(arch);
+  const source = prepare(checkpoint, options);
+  const best = bestCandidate(topologies, source);
+  if (best.problems.length > 0) throw misfit(arch, best, source);
+  return toModel(arch, best);
+}

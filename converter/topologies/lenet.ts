@@ -1,0 +1,64 @@
+// LeNet-5 with batch normalisation (arXiv 1912.13200, section 4.1) and LeNet++ (the center-loss paper's network, used there for visualisation).
+
+import {
+  average,
+  averageOfRest,
+  filter,
+  maxPool,
+  norm,
+  prelu,
+  relu,
+  type Step,
+  type Topology,
+} from "./topology.ts";
+
+/** 5x5 6 - pool - 5x5 16 - pool - 5x5 120 - 84 - classes, batch normalisation after each, on the logits too. */
+function lenet5(size: number, pad: number): Topology {
+  const steps: Step[] = [
+    ...[filter("conv1", 6, { kernel: 5, pad }), norm("bn1"), relu, maxPool(2, 2)],
+    ...[filter("conv2", 16, { kernel: 5 }), norm("bn2"), relu, maxPool(2, 2)],
+    ...[filter("conv3", 120, { kernel: 5 }), norm("bn3"), relu, averageOfRest],
+    ...[filter("fc1", 84), norm("bn4"), relu],
+    ...[filter("fc2", "classes"), { ...norm("bn5"), isOptional: true }],
+  ];
+  return { size, inputChannels: 1, classes: 10, steps };
+}
+
+/** MNIST's 28x28 is padded to 32x32 by the first layer; images of 32x32 need no padding, but may have it. */
+export const lenet5Variants: readonly Topology[] = [
+  lenet5(28, 2),
+  lenet5(32, 0),
+  lenet5(32, 2),
+  lenet5(28, 0),
+];
+
+/** Two 5x5 layers and a pool, three times; then two features, and the classes. */
+function lenetPlusPlus(): Topology {
+  const stages = [32, 64, 128].flatMap((width, stage) => [
+    ...[1, 2].flatMap((layer): Step[] => {
+      const name = `${stage + 1}_${layer}`;
+      const isOrdinary = stage === 0 && layer === 1;
+      const options = { kernel: 5, pad: 2, isOrdinary };
+      return [filter(`conv${name}`, width, options), norm(`bn${name}`), prelu(`prelu${name}`)];
+    }),
+    maxPool(2, 2),
+  ]);
+  const ordinary = { isLinear: true, isOrdinary: true };
+  const classifier: Step[] = [
+    filter("fc1", 2, ordinary),
+    prelu("prelu_fc1"),
+    filter("fc2", "classes", ordinary),
+  ];
+  return { size: 28, inputChannels: 1, classes: 10, steps: [...stages, ...classifier] };
+}
+
+export const lenetPlusPlusVariants: readonly Topology[] = [
+  lenetPlusPlus(),
+  { ...lenetPlusPlus(), size: 32 },
+  {
+    ...lenetPlusPlus(),
+    steps: lenetPlusPlus().steps.flatMap((step) =>
+      step.kind === "filter" && step.name === "fc1" ? [average, step] : [step],
+    ),
+  },
+];

@@ -1,0 +1,52 @@
+// Which layer of a checkpoint stands for which layer of a topology: by name, or where the names are others, by order.
+
+import type { Layer } from "./layers.ts";
+import type { Slot } from "./topology.ts";
+
+/** The checkpoint's layer for each of the topology's names; absent where there is none. */
+export type Binding = ReadonlyMap<string, Layer>;
+
+/** Names that forks use, and the reference's. */
+const aliases: readonly (readonly [pattern: RegExp, name: string])[] = [
+  [/(^|\.)adder(?=\d)/g, "$1conv"],
+  [/(^|\.)shortcut(?=\.|$)/g, "$1downsample"],
+  [/\.block(?=\d+\.)/g, "."],
+  [/^(linear|classifier(\.\d+)?)$/, "fc"],
+];
+
+function referenceName(path: string): string {
+  return aliases.reduce((name, [pattern, replacement]) => name.replace(pattern, replacement), path);
+}
+
+function bindByName(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>): Binding {
+  const renamed = new Map([...layers].map(([path, layer]) => [referenceName(path), layer]));
+  const binding = new Map<string, Layer>();
+  for (const { name, kind } of slots) {
+    const layer = layers.get(name) ?? renamed.get(referenceName(name));
+    if (layer?.kind === kind) binding.set(name, layer);
+  }
+  return binding;
+}
+
+/** The n-th layer of a kind for the n-th slot of that kind, where the counts agree; a kind that is wholly absent stays so. */
+function bindByOrder(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>): Binding | undefined {
+  const binding = new Map<string, Layer>();
+  for (const kind of ["filter", "norm", "slope"] as const) {
+    const found = [...layers.values()].filter((layer) => layer.kind === kind);
+    const all = slots.filter((slot) => slot.kind === kind);
+    const required = all.filter((slot) => !slot.isOptional);
+    const wanted = [all, required].find(({ length }) => length === found.length);
+    if (wanted === undefined && (kind === "filter" || found.length > 0)) return undefined;
+    wanted?.forEach(({ name }, index) => {
+      binding.set(name, found[index]!);
+    });
+  }
+  return binding;
+}
+
+/** The ways to read a checkpoint as the topology, the best first. */
+export function bindings(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>): Binding[] {
+  const byName = bindByName(slots, layers);
+  const byOrder = bindByOrder(slots, layers);
+  return byOrder === undefined ? [byName] : [byName, byOrder];
+}
