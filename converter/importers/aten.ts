@@ -50,7 +50,9 @@ function scaledSum(opType: string, first: number, second: number): Translation {
 const size: Translation = ({ write, value, has, number, output }) => {
   const dim = has(1) ? number(1, "dim") : undefined;
   const shape = write.op("Shape", [value(0)], [], dim === undefined ? output : undefined);
-  return dim === undefined ? shape : write.op("Gather", [shape, write.int(dim)], [["axis", intAttribute(0)]], output);
+  return dim === undefined
+    ? shape
+    : write.op("Gather", [shape, write.int(dim)], [["axis", intAttribute(0)]], output);
 };
 
 const permute: Translation = ({ write, value, ints, output }) => {
@@ -61,7 +63,12 @@ const permute: Translation = ({ write, value, ints, output }) => {
 };
 
 /** x with two axes swapped. */
-function swapped({ write, value, rank }: Call, first: number, second: number, output?: string): string | undefined {
+function swapped(
+  { write, value, rank }: Call,
+  first: number,
+  second: number,
+  output?: string,
+): string | undefined {
   const count = rank(0);
   if (count === undefined) return undefined;
   const perm = range(0, count);
@@ -82,7 +89,9 @@ const unsqueeze: Translation = ({ write, value, number, output }) => {
 
 const squeeze: Translation = ({ write, value, number, output }) => {
   const dim = number(1, "dim");
-  return dim === undefined ? write.op("Squeeze", [value(0)], [], output) : write.squeeze(value(0), [dim], output);
+  return dim === undefined
+    ? write.op("Squeeze", [value(0)], [], output)
+    : write.squeeze(value(0), [dim], output);
 };
 
 const sum: Translation = ({ write, value, ints, number, rank, output }) => {
@@ -112,7 +121,10 @@ const cdist: Translation = ({ write, value, number, output, rank }) => {
   if (number(2, "p") !== 1) return undefined;
   const axes = [rank(0), rank(1)];
   if (axes[0] === undefined || axes[1] === undefined) return undefined;
-  const [rows, columns] = [write.unsqueeze(value(0), [axes[0] - 1]), write.unsqueeze(value(1), [axes[1] - 2])];
+  const [rows, columns] = [
+    write.unsqueeze(value(0), [axes[0] - 1]),
+    write.unsqueeze(value(1), [axes[1] - 2]),
+  ];
   const difference = write.op("Abs", [write.op("Sub", [rows, columns])]);
   return write.reduceSum(difference, [-1], false, output);
 };
@@ -123,11 +135,23 @@ function lengthOf({ write }: Call, x: string, axis: number): string {
 }
 
 /** Positions [kernel, windows] that windows of an axis read, the axis already padded. */
-function windowPositions(call: Call, x: string, axis: number, kernel: number, stride: number, dilation: number): string {
+function windowPositions(
+  call: Call,
+  x: string,
+  axis: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+): string {
   const { write } = call;
   const end = write.op("Sub", [lengthOf(call, x, axis), write.int(dilation * (kernel - 1))]);
   const starts = write.op("Range", [write.int(0), end, write.int(stride)]);
-  const taps = write.constant(int64Tensor(range(0, kernel).map((tap) => tap * dilation), [kernel, 1]));
+  const taps = write.constant(
+    int64Tensor(
+      range(0, kernel).map((tap) => tap * dilation),
+      [kernel, 1],
+    ),
+  );
   return write.op("Add", [write.unsqueeze(starts, [0]), taps]);
 }
 
@@ -148,7 +172,9 @@ const im2col: Translation = (call) => {
   const windows = write.op("Gather", [byRow, columns], [["axis", intAttribute(4)]]);
   const ordered = write.op("Transpose", [windows], [["perm", intsAttribute([0, 1, 2, 4, 3, 5])]]);
   const taps = write.op("Mul", [lengthOf(call, value(0), 1), write.int(kh * kw)]);
-  const target = [lengthOf(call, value(0), 0), taps, write.int(-1)].map((length) => write.unsqueeze(length, [0]));
+  const target = [lengthOf(call, value(0), 0), taps, write.int(-1)].map((length) =>
+    write.unsqueeze(length, [0]),
+  );
   return write.op("Reshape", [ordered, write.op("Concat", target, [["axis", intAttribute(0)]])], [], output);
 };
 
@@ -156,7 +182,8 @@ const im2col: Translation = (call) => {
 const unfold: Translation = (call) => {
   const { write, value, number, rank, output } = call;
   const [dim, length, step, count] = [number(1, "dimension"), number(2, "size"), number(3, "step"), rank(0)];
-  if (dim === undefined || length === undefined || step === undefined || count === undefined) return undefined;
+  if (dim === undefined || length === undefined || step === undefined || count === undefined)
+    return undefined;
   const axis = fromFront(dim, count);
   const positions = windowPositions(call, value(0), axis, length, step, 1);
   const windows = write.op("Gather", [value(0), positions], [["axis", intAttribute(axis)]]);
@@ -263,12 +290,17 @@ const select: Translation = ({ write, value, number, output }) => {
 const cat: Translation = ({ node, write, number, output }) => {
   const last = node.inputs.length - 1;
   const dim = number(last, "dim");
-  return dim === undefined ? undefined : write.op("Concat", node.inputs.slice(0, last), [["axis", intAttribute(dim)]], output);
+  return dim === undefined
+    ? undefined
+    : write.op("Concat", node.inputs.slice(0, last), [["axis", intAttribute(dim)]], output);
 };
 
 const expand: Translation = ({ write, value, ints, output }) => {
   const lengths = ints(1, "size");
-  return lengths && write.op("Expand", [value(0), write.ints(lengths.map((length) => Math.max(1, length)))], [], output);
+  return (
+    lengths &&
+    write.op("Expand", [value(0), write.ints(lengths.map((length) => Math.max(1, length)))], [], output)
+  );
 };
 
 const clamp: Translation = ({ write, value, number, output }) => {
@@ -327,7 +359,8 @@ const translations: Readonly<Record<string, Translation>> = {
   permute,
   pow: plain("Pow", 2),
   relu: plain("Relu", 1),
-  relu6: ({ write, value, output }) => write.op("Clip", [value(0), write.float(0), write.float(6)], [], output),
+  relu6: ({ write, value, output }) =>
+    write.op("Clip", [value(0), write.float(0), write.float(6)], [], output),
   reshape: plain("Reshape", 2),
   rsub: scaledSum("Sub", 1, 0),
   select,
@@ -350,7 +383,11 @@ const translations: Readonly<Record<string, Translation>> = {
 /** The operator a node calls: ATen nodes name it in an attribute, ATen fallback makes it the op type. */
 function operatorOf(node: Node): string | undefined {
   const isAten = node.opType === "ATen" && (node.domain === "" || /aten|caffe2/.test(node.domain));
-  const name = isAten ? getString(node, "operator") : node.domain === "org.pytorch.aten" ? node.opType : undefined;
+  const name = isAten
+    ? getString(node, "operator")
+    : node.domain === "org.pytorch.aten"
+      ? node.opType
+      : undefined;
   // In-place variants end in "_" and compute the same.
   return name?.replace(/(?<=[a-z0-9])_$/, "");
 }

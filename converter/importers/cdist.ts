@@ -11,7 +11,8 @@ function madeBy(scope: Scope, value: string | undefined, opType: string): Node |
 
 /** The exponent of a Pow when it is 1, or 1/(1 + 1e-6) as the exporter writes the inverse of 1. */
 function exponentNearOne(node: Node | undefined, scope: Scope): number | undefined {
-  const exponent = node?.opType === "Pow" ? uniformValue(scope.facts.constant(node.inputs[1] ?? "")) : undefined;
+  const exponent =
+    node?.opType === "Pow" ? uniformValue(scope.facts.constant(node.inputs[1] ?? "")) : undefined;
   return exponent !== undefined && exponent > 0.99999 && exponent <= 1 ? exponent : undefined;
 }
 

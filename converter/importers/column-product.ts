@@ -14,7 +14,10 @@ interface Arrangement {
 }
 
 /** How a weight [M, K] meets x: [K, P] gives [M, P], [N, K, L] gives [N, M, L], [P, K] gives [P, M]. */
-function arrangement(weight: readonly number[], x: readonly (number | string | null)[] | undefined): Arrangement | undefined {
+function arrangement(
+  weight: readonly number[],
+  x: readonly (number | string | null)[] | undefined,
+): Arrangement | undefined {
   const [filters, taps] = weight as [number, number];
   const rank = x?.length ?? 2;
   const fits = (axis: number) => typeof x?.[axis] !== "number" || x[axis] === taps;

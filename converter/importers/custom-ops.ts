@@ -1,13 +1,13 @@
 // Adder layers as ops of their own, in any domain: what a symbolic() method, a translation table or another framework writes.
 
+import { adder2dAttributes } from "../../custom-ops/adder2d.ts";
 import { getString, nodeLabel } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { columnProduct } from "./column-product.ts";
-import { adder2dAttributes } from "../../custom-ops/adder2d.ts";
 import { type ForeignLayer, placeForeignLayer } from "./foreign-layer.ts";
 import { geometryAttributes } from "./geometry-attributes.ts";
-import { layerOperands, type Operands } from "./layer-operands.ts";
 import { layerOfNode, layerOfWeight } from "./layer-names.ts";
+import { layerOperands, type Operands } from "./layer-operands.ts";
 import { reportLayer } from "./place-adder.ts";
 import type { Scope, Translator } from "./translate.ts";
 
@@ -29,8 +29,12 @@ function isOwn(node: Node): boolean {
 }
 
 function isFused(node: Node): boolean {
-  return node.inputs.slice(3).some((name) => name !== "") || getString(node, "auto_pad") !== undefined ||
-    node.attributes.has("activation_min") || node.attributes.has("activation_max");
+  return (
+    node.inputs.slice(3).some((name) => name !== "") ||
+    getString(node, "auto_pad") !== undefined ||
+    node.attributes.has("activation_min") ||
+    node.attributes.has("activation_max")
+  );
 }
 
 /** A node that says all it does: it stays, whatever is fused into it, and is reported. */
@@ -43,7 +47,12 @@ function keepOwn(node: Node, scope: Scope): readonly Node[] {
   const { strides, pads, dilations, group } = attributes;
   const layer = layerOfWeight(facts.origin(node.inputs[1]!)) ?? layerOfNode(node) ?? node.name;
   const evidence = "the node is addernet::Adder2d already";
-  reportLayer(context, { node: node.name, layer, form: "addernet::Adder2d", evidence }, w, { strides, pads, dilations, group });
+  reportLayer(context, { node: node.name, layer, form: "addernet::Adder2d", evidence }, w, {
+    strides,
+    pads,
+    dilations,
+    group,
+  });
   return [node];
 }
 

@@ -11,7 +11,9 @@ export interface ForcedGeometry {
 }
 
 /** Ops whose first output has the shape of their first input. */
-const shapeKeeping = new Set("BatchNormalization Relu LeakyRelu PRelu Clip Sigmoid Tanh Elu HardSwish Identity Dropout".split(" "));
+const shapeKeeping = new Set(
+  "BatchNormalization Relu LeakyRelu PRelu Clip Sigmoid Tanh Elu HardSwish Identity Dropout".split(" "),
+);
 
 /** Largest stride considered. */
 const largestStride = 8;
@@ -21,7 +23,9 @@ function declaredDims(value: string, scope: Scope): readonly number[] | undefine
   const { graph } = scope.context.model;
   const info = graph.valueInfo.get(value) ?? graph.outputs.find(({ name }) => name === value);
   const shape = info?.type?.kind === "tensor" ? info.type.shape : undefined;
-  return shape?.length === 4 && shape.slice(2).every((dim) => typeof dim === "number") ? (shape as number[]) : undefined;
+  return shape?.length === 4 && shape.slice(2).every((dim) => typeof dim === "number")
+    ? (shape as number[])
+    : undefined;
 }
 
 /** Height and width of a value, from what the file declares or from another operand it is added to. */
@@ -30,7 +34,9 @@ function knownSize(value: string, scope: Scope): readonly [number, number] | und
     const dims: readonly number[] | undefined = declaredDims(name, scope) ?? otherOperandDims(name, scope);
     if (dims !== undefined) return [dims[2]!, dims[3]!];
     const readers: readonly Node[] = scope.readers.get(name) ?? [];
-    const next: Node | undefined = readers.find((node) => node.domain === "" && shapeKeeping.has(node.opType) && node.inputs[0] === name);
+    const next: Node | undefined = readers.find(
+      (node) => node.domain === "" && shapeKeeping.has(node.opType) && node.inputs[0] === name,
+    );
     name = next?.outputs[0];
   }
   return undefined;
@@ -48,7 +54,13 @@ function otherOperandDims(value: string, scope: Scope): readonly number[] | unde
 }
 
 /** Strides and equal paddings, less than the kernel's reach, that bring length `size` to `result`. */
-function choices(size: number, result: number, extent: number, stride: number | undefined, begin: number | undefined): [number, number][] {
+function choices(
+  size: number,
+  result: number,
+  extent: number,
+  stride: number | undefined,
+  begin: number | undefined,
+): [number, number][] {
   const found: [number, number][] = [];
   for (let s = stride ?? 1; s <= (stride ?? largestStride); s++) {
     for (let p = begin ?? 0; p <= (begin ?? extent - 1); p++) {
@@ -71,7 +83,8 @@ export function forcedGeometry(
 ): ForcedGeometry | undefined {
   const x = scope.facts.dims(layer.x);
   const y = knownSize(layer.output, scope);
-  if (x?.length !== 4 || y === undefined || known.autoPad !== undefined || scope.hasFreeSpatial) return undefined;
+  if (x?.length !== 4 || y === undefined || known.autoPad !== undefined || scope.hasFreeSpatial)
+    return undefined;
   const found = [0, 1].map((axis) => {
     const extent = (dims[axis + 2]! - 1) * (known.dilations?.[axis] ?? 1) + 1;
     return choices(x[axis + 2]!, y[axis]!, extent, known.strides?.[axis], known.pads?.[axis]);

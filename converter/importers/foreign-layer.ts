@@ -6,11 +6,18 @@ import { AdderNetError } from "../../src/core/errors.ts";
 import { nodeLabel, stringAttribute } from "../../src/core/ir/attributes.ts";
 import type { Attribute, Node } from "../../src/core/ir/model.ts";
 import { elementCount, type Tensor } from "../../src/core/tensor.ts";
+import { forcedGeometry } from "./forced-geometry.ts";
 import { geometryOfSettings, mergeGeometry, type PartialGeometry } from "./geometry-attributes.ts";
 import type { AdderSettings, ImportProblem } from "./importer.ts";
 import { layerOfNode, layerOfWeight } from "./layer-names.ts";
-import { adderAttributes, describeGeometry, makeAdder, nodeName, placeConstant, reportLayer } from "./place-adder.ts";
-import { forcedGeometry } from "./forced-geometry.ts";
+import {
+  adderAttributes,
+  describeGeometry,
+  makeAdder,
+  nodeName,
+  placeConstant,
+  reportLayer,
+} from "./place-adder.ts";
 import type { Geometry } from "./tracing/match-layers.ts";
 import type { Scope } from "./translate.ts";
 
@@ -35,7 +42,11 @@ export function settingName(node: Node): string {
 }
 
 /** The user's settings for a layer, under any of its names. */
-function settingsFor({ node, weight, output }: ForeignLayer, layer: string | undefined, scope: Scope): AdderSettings | undefined {
+function settingsFor(
+  { node, weight, output }: ForeignLayer,
+  layer: string | undefined,
+  scope: Scope,
+): AdderSettings | undefined {
   const { context } = scope;
   const names = [node.name, settingName(node), output, layer, weight, scope.facts.origin(weight)];
   const name = names.find((each) => each !== undefined && context.options.set?.has(each));
@@ -55,11 +66,15 @@ function settingsGeometry(settings: AdderSettings | undefined, node: Node): Part
 }
 
 /** The weight as [M, C/group, KH, KW]; [M, K] and [M, C, k·k] are brought to it when the kernel is given. */
-function weightDims(tensor: readonly number[], kernel: readonly [number, number] | undefined): number[] | undefined {
+function weightDims(
+  tensor: readonly number[],
+  kernel: readonly [number, number] | undefined,
+): number[] | undefined {
   if (tensor.length === 4) return [...tensor];
   const taps = kernel && kernel[0] * kernel[1];
   const perFilter = elementCount(tensor.slice(1));
-  if (kernel === undefined || taps === undefined || tensor.length < 2 || perFilter % taps !== 0) return undefined;
+  if (kernel === undefined || taps === undefined || tensor.length < 2 || perFilter % taps !== 0)
+    return undefined;
   return [tensor[0]!, perFilter / taps, ...kernel];
 }
 
@@ -68,14 +83,22 @@ function impliedGroup(channels: number | undefined, perGroup: number): number | 
   return channels !== undefined && channels % perGroup === 0 ? channels / perGroup : undefined;
 }
 
-function problem(layer: ForeignLayer, code: ImportProblem["code"], found: string, flags: readonly string[] = []): ImportProblem {
+function problem(
+  layer: ForeignLayer,
+  code: ImportProblem["code"],
+  found: string,
+  flags: readonly string[] = [],
+): ImportProblem {
   return { code, node: nodeLabel(layer.node), found, flags };
 }
 
 /** Flags that complete a layer, filled in with the most common geometry as an example. */
 function flagsFor({ node }: ForeignLayer, missing: readonly string[], dims: readonly number[]): string[] {
   const [height, width] = [Math.floor((dims[2]! - 1) / 2), Math.floor((dims[3]! - 1) / 2)];
-  const examples: Readonly<Record<string, string>> = { strides: "1,1", pads: [height, width, height, width].join() };
+  const examples: Readonly<Record<string, string>> = {
+    strides: "1,1",
+    pads: [height, width, height, width].join(),
+  };
   const name = settingName(node);
   return missing.map((attribute) => {
     const flag = `${name}.${attribute}=${examples[attribute]}`;
@@ -84,7 +107,14 @@ function flagsFor({ node }: ForeignLayer, missing: readonly string[], dims: read
 }
 
 /** auto_pad as numbers where these do not depend on a length that is free. */
-function resolvedPads(layer: ForeignLayer, mode: string, dims: readonly number[], strides: Geometry["strides"], dilations: Geometry["dilations"], scope: Scope): Geometry["pads"] | undefined {
+function resolvedPads(
+  layer: ForeignLayer,
+  mode: string,
+  dims: readonly number[],
+  strides: Geometry["strides"],
+  dilations: Geometry["dilations"],
+  scope: Scope,
+): Geometry["pads"] | undefined {
   const size = scope.facts.dims(layer.x)?.slice(2);
   const isFree = scope.hasFreeSpatial && strides.some((stride) => stride > 1) && mode !== "VALID";
   if (size === undefined || isFree) return undefined;
@@ -92,7 +122,9 @@ function resolvedPads(layer: ForeignLayer, mode: string, dims: readonly number[]
     ...layer.node,
     attributes: new Map<string, Attribute>([
       ["auto_pad", stringAttribute(mode)],
-      ...adderAttributes(dims, { strides, dilations, pads: [0, 0, 0, 0], group: 1 }).filter(([name]) => name !== "pads"),
+      ...adderAttributes(dims, { strides, dilations, pads: [0, 0, 0, 0], group: 1 }).filter(
+        ([name]) => name !== "pads",
+      ),
     ]),
   };
   return adder2dAttributes(node, size, dims.slice(2), nodeLabel(layer.node)).pads;
@@ -106,7 +138,12 @@ interface Completed {
   readonly recovered: string;
 }
 
-function complete(layer: ForeignLayer, given: PartialGeometry, dims: readonly number[], scope: Scope): Completed | ImportProblem {
+function complete(
+  layer: ForeignLayer,
+  given: PartialGeometry,
+  dims: readonly number[],
+  scope: Scope,
+): Completed | ImportProblem {
   const { facts } = scope;
   const channels = facts.dims(layer.x)?.[1];
   const known = mergeGeometry(given, { group: impliedGroup(channels, dims[1]!) });
@@ -117,7 +154,9 @@ function complete(layer: ForeignLayer, given: PartialGeometry, dims: readonly nu
     return problem(layer, "ADN_ADDER_UNRECOGNISED", `kernel ${kernel}, but a weight of ${dims.join("x")}`);
   }
   const forced =
-    layer.hasDefaults || (known.strides && (known.pads || known.autoPad)) ? undefined : forcedGeometry(layer, known, dims, scope);
+    layer.hasDefaults || (known.strides && (known.pads || known.autoPad))
+      ? undefined
+      : forcedGeometry(layer, known, dims, scope);
   const strides = known.strides ?? forced?.strides ?? (layer.hasDefaults ? ([1, 1] as const) : undefined);
   const base = { dilations, group };
   if (strides && known.autoPad) {
@@ -155,7 +194,13 @@ function weightInput(layer: ForeignLayer, name: string, dims: readonly number[],
   return placeConstant(scope.context.model.graph, `${name}.adder`, { ...tensor, dims });
 }
 
-function place(layer: ForeignLayer, dims: readonly number[], completed: Completed, wanted: string | undefined, scope: Scope): Node[] | undefined {
+function place(
+  layer: ForeignLayer,
+  dims: readonly number[],
+  completed: Completed,
+  wanted: string | undefined,
+  scope: Scope,
+): Node[] | undefined {
   const { context } = scope;
   const { graph } = context.model;
   const { geometry, autoPad, recovered } = completed;
@@ -173,7 +218,10 @@ function place(layer: ForeignLayer, dims: readonly number[], completed: Complete
   const described = describeGeometry(dims, geometry);
   const evidence = `${layer.evidence}: ${described}${recovered && `; ${recovered}`}`;
   const pads = autoPad === undefined ? geometry.pads : [];
-  reportLayer(context, { node: name, layer: wanted ?? name, form: layer.form, evidence }, dims, { ...geometry, pads: pads as Geometry["pads"] });
+  reportLayer(context, { node: name, layer: wanted ?? name, form: layer.form, evidence }, dims, {
+    ...geometry,
+    pads: pads as Geometry["pads"],
+  });
   return [node];
 }
 
@@ -190,11 +238,16 @@ export function placeForeignLayer(layer: ForeignLayer, scope: Scope): readonly N
   const shape = facts.dims(layer.weight);
   const dims = shape && weightDims(shape, given.kernel);
   if (dims === undefined) {
-    const found = shape ? `a weight of ${shape.join("x")}, which is no MxCxKHxKW` : `no weight of known shape (${layer.weight})`;
+    const found = shape
+      ? `a weight of ${shape.join("x")}, which is no MxCxKHxKW`
+      : `no weight of known shape (${layer.weight})`;
     return fail(problem(layer, "ADN_ADDER_UNRECOGNISED", found));
   }
   const completed = complete(layer, given, dims, scope);
   if ("code" in completed) return fail(completed);
   const nodes = place(layer, dims, completed, wanted, scope);
-  return nodes ?? fail(problem(layer, "ADN_ADDER_UNRECOGNISED", `a third input (${layer.bias}) that is no bias per filter`));
+  return (
+    nodes ??
+    fail(problem(layer, "ADN_ADDER_UNRECOGNISED", `a third input (${layer.bias}) that is no bias per filter`))
+  );
 }

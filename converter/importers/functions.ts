@@ -27,12 +27,17 @@ function renameNode(node: Node, read: (name: string) => string, made: (name: str
     if (attribute.type !== "GRAPH") return [name, attribute];
     return [name, { ...attribute, value: renameCaptured(attribute.value, read) }];
   });
-  return { ...node, inputs: node.inputs.map(read), outputs: node.outputs.map(made), attributes: new Map(attributes) };
+  return {
+    ...node,
+    inputs: node.inputs.map(read),
+    outputs: node.outputs.map(made),
+    attributes: new Map(attributes),
+  };
 }
 
 function renamed(call: Node, body: FunctionBody, taken: Set<string>): Node[] {
   const names = new Map<string, string>();
-  body.inputs.forEach((name, at) => names.set(name, call.inputs[at] ?? ""));
+  for (const [at, name] of body.inputs.entries()) names.set(name, call.inputs[at] ?? "");
   body.outputs.forEach((name, at) => {
     if (call.outputs[at]) names.set(name, call.outputs[at]);
   });
@@ -43,7 +48,9 @@ function renamed(call: Node, body: FunctionBody, taken: Set<string>): Node[] {
   };
   return bindCall(call, body).map((node) => ({
     ...renameNode(node, rename, rename),
-    ...(node.metadata ? { metadata: new Map(node.metadata) } : call.metadata && { metadata: new Map(call.metadata) }),
+    ...(node.metadata
+      ? { metadata: new Map(node.metadata) }
+      : call.metadata && { metadata: new Map(call.metadata) }),
   }));
 }
 
@@ -53,7 +60,16 @@ function copies(call: Node, body: FunctionBody): Node[] {
     const output = call.outputs[at];
     const input = body.inputs.indexOf(name);
     if (!output || input < 0) return [];
-    return [{ opType: "Identity", domain: "", name: "", inputs: [call.inputs[input]!], outputs: [output], attributes: new Map() }];
+    return [
+      {
+        opType: "Identity",
+        domain: "",
+        name: "",
+        inputs: [call.inputs[input]!],
+        outputs: [output],
+        attributes: new Map(),
+      },
+    ];
   });
 }
 
@@ -76,7 +92,10 @@ export function inlineForeignFunctions(model: Model, ops: OpTable): Node[] {
     for (const [domain, version] of body.opsetImports) {
       if (!model.opsetImports.has(domain)) model.opsetImports.set(domain, version);
     }
-    return [...copies(node, body), ...renamed(node, body, taken).flatMap((inner) => expand(inner, depth + 1))];
+    return [
+      ...copies(node, body),
+      ...renamed(node, body, taken).flatMap((inner) => expand(inner, depth + 1)),
+    ];
   };
   model.graph.nodes = model.graph.nodes.flatMap((node) => expand(node, 0));
   model.functions = [];

@@ -1,7 +1,7 @@
 // Stride, padding, dilation and groups under all the names people give them.
 
-import type { Attribute, Node } from "../../src/core/ir/model.ts";
 import { toSafeNumber } from "../../src/core/ir/attributes.ts";
+import type { Attribute, Node } from "../../src/core/ir/model.ts";
 import type { AdderSettings } from "./importer.ts";
 
 type Pair = readonly [number, number];
@@ -30,7 +30,12 @@ const aliases = {
 function integers(attribute: Attribute | undefined): number[] | undefined {
   if (attribute?.type === "INT") return [toSafeNumber(attribute.value)];
   if (attribute?.type === "INTS") return attribute.value.map(toSafeNumber);
-  const floats = attribute?.type === "FLOAT" ? [attribute.value] : attribute?.type === "FLOATS" ? attribute.value : undefined;
+  const floats =
+    attribute?.type === "FLOAT"
+      ? [attribute.value]
+      : attribute?.type === "FLOATS"
+        ? attribute.value
+        : undefined;
   return floats?.every(Number.isInteger) ? [...floats] : undefined;
 }
 

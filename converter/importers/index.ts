@@ -32,7 +32,9 @@ function throwProblems(problems: readonly ImportProblem[]): void {
   const isIncomplete = problems.every(({ code }) => code === "ADN_ADDER_INCOMPLETE");
   const count = problems.length === 1 ? "1 adder layer" : `${problems.length} adder layers`;
   const named = problems.map(({ node, found }) => `${node} (${found})`).join(", ");
-  const flags = problems.flatMap((problem) => (problem.flags.length > 0 ? [`\n  ${problem.flags.join(" ")}`] : []));
+  const flags = problems.flatMap((problem) =>
+    problem.flags.length > 0 ? [`\n  ${problem.flags.join(" ")}`] : [],
+  );
   throw new AdderNetError(
     isIncomplete ? "ADN_ADDER_INCOMPLETE" : "ADN_ADDER_UNRECOGNISED",
     `${count} ${isIncomplete ? "lost attributes in the export" : "cannot be made out"}: ${named}`,
@@ -48,9 +50,13 @@ function throwProblems(problems: readonly ImportProblem[]): void {
 function checkSettings({ options, settingsUsed }: ImportContext): void {
   const unused = [...(options.set?.keys() ?? [])].filter((name) => !settingsUsed.has(name));
   if (unused.length === 0) return;
-  throw new AdderNetError("ADN_USAGE", `no adder layer takes attributes under the name ${unused.join(", ")}`, {
-    fix: "use the node names that the error without --set lists",
-  });
+  throw new AdderNetError(
+    "ADN_USAGE",
+    `no adder layer takes attributes under the name ${unused.join(", ")}`,
+    {
+      fix: "use the node names that the error without --set lists",
+    },
+  );
 }
 
 /** Layers in the order of their nodes. */

@@ -2,18 +2,33 @@
 
 import type { DataType } from "../../src/core/dtype.ts";
 import { intsAttribute } from "../../src/core/ir/attributes.ts";
-import { addInitializer, freshName, makeNode, namesIn, removeDead, sortNodes } from "../../src/core/ir/edit.ts";
+import {
+  addInitializer,
+  freshName,
+  makeNode,
+  namesIn,
+  removeDead,
+  sortNodes,
+} from "../../src/core/ir/edit.ts";
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { allocate, int64Tensor, type NumberArray, type Tensor } from "../../src/core/tensor.ts";
 import type { ImportContext } from "./importer.ts";
 import { layerOfNode, layerOfWeight } from "./layer-names.ts";
-import { adderAttributes, describeGeometry, makeAdder, nodeName, placeConstant, reportLayer } from "./place-adder.ts";
+import {
+  adderAttributes,
+  describeGeometry,
+  makeAdder,
+  nodeName,
+  placeConstant,
+  reportLayer,
+} from "./place-adder.ts";
 import { type BindingPair, bindingPairs } from "./tracing/bindings.ts";
 import { type ConcreteFacts, concreteFacts } from "./tracing/concrete-facts.ts";
 import { fromCanonical, isCanonical, type Layout, toCanonical } from "./tracing/layouts.ts";
 import { type LayerMatch, matchLayers, summedDistances } from "./tracing/match-layers.ts";
-import { type Sum, distancesIn, partsOf } from "./tracing/sums.ts";
+import { distancesIn, partsOf, type Sum } from "./tracing/sums.ts";
 
+/** What a graph holds, as its best readings show it. */
 interface Tracing {
   readonly pair: BindingPair;
   readonly facts: ConcreteFacts;
@@ -36,26 +51,43 @@ function valuesIn(sum: Sum): Set<string> {
   return values;
 }
 
-function trace({ model, options }: ImportContext, pair: BindingPair): Tracing {
+/** The two readings of a graph under a pair of bindings. */
+interface Readings {
+  readonly pair: BindingPair;
+  readonly facts: ConcreteFacts;
+  readonly other?: ConcreteFacts;
+  /** Values whose shape stays unknown. */
+  readonly unknown: number;
+}
+
+function readUnder({ model, options }: ImportContext, pair: BindingPair): Readings {
   const facts = concreteFacts(model, options.ops, pair.first);
   const other = pair.second && concreteFacts(model, options.ops, pair.second);
-  const layers = matchLayers(model.graph, facts, other);
+  const values = model.graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== ""));
+  const unknown = values.filter((name) => !facts.dims(name) || (other && !other.dims(name))).length;
+  return { pair, facts, ...(other && { other }), unknown };
+}
+
+/** The readings that leave the fewest shapes unknown: under a binding that a graph cannot take, its shape rules fail. */
+function bestReadings(context: ImportContext): Readings {
+  let best: Readings | undefined;
+  for (const pair of bindingPairs(context.model.graph)) {
+    const readings = readUnder(context, pair);
+    if (best === undefined || readings.unknown < best.unknown) best = readings;
+    if (best.unknown === 0) break;
+  }
+  return best!;
+}
+
+function trace(context: ImportContext): Tracing {
+  const { graph } = context.model;
+  const { pair, facts, other } = bestReadings(context);
+  const layers = matchLayers(graph, facts, other);
   const covered = new Set(layers.flatMap(({ sum }) => distancesIn(sum).map(({ value }) => value)));
-  const left = summedDistances(model.graph, facts).filter(
+  const left = summedDistances(graph, facts).filter(
     (sum) => !distancesIn(sum).every(({ value }) => covered.has(value)),
   );
   return { pair, facts, layers, left };
-}
-
-/** The first binding under which no sum of distances is left over, or else the one that explains most. */
-function bestTracing(context: ImportContext): Tracing {
-  let best: Tracing | undefined;
-  for (const pair of bindingPairs(context.model.graph)) {
-    const tracing = trace(context, pair);
-    if (best === undefined || tracing.layers.length > best.layers.length) best = tracing;
-    if (tracing.left.length === 0 && tracing.layers.length > 0) break;
-  }
-  return best!;
 }
 
 function floatTensor(type: DataType, values: Float64Array, dims: readonly number[]): Tensor {
@@ -82,7 +114,8 @@ function formOf(context: ImportContext, match: LayerMatch, nodes: readonly Node[
   if (marked !== undefined) return marked;
   if (match.valueLayout === "nc" && match.sourceLayout === "nc") return "linear";
   if (nodes.some((node) => node.opType === "ReduceL1")) return "ReduceL1";
-  if (nodes.some((node) => [...(node.metadata?.keys() ?? [])].some((key) => key.startsWith("pkg.torch")))) return "dynamo";
+  if (nodes.some((node) => [...(node.metadata?.keys() ?? [])].some((key) => key.startsWith("pkg.torch"))))
+    return "dynamo";
   return distancesIn(match.sum).length > 1 ? "sum over taps" : "im2col TorchScript";
 }
 
@@ -101,7 +134,13 @@ function evidenceOf(match: LayerMatch, label: string): string {
 type Rearranged = Map<string, { readonly layout: Layout; readonly maps: string }>;
 
 /** A Reshape; 0 in the target copies a length. */
-function reshapeNode(graph: Graph, taken: Set<string>, from: string, to: string, target: readonly number[]): Node {
+function reshapeNode(
+  graph: Graph,
+  taken: Set<string>,
+  from: string,
+  to: string,
+  target: readonly number[],
+): Node {
   const shape = freshName(taken, `${to}_shape`);
   graph.initializers.set(shape, int64Tensor(target));
   return makeNode("Reshape", [from, shape], [to]);
@@ -112,7 +151,12 @@ function transposeNode(from: string, to: string, order: readonly number[]): Node
 }
 
 /** Nodes that bring a value of some layout to [N, C, H, W], and the name of the result. */
-function toMaps(graph: Graph, taken: Set<string>, from: string, layout: Layout): { x: string; nodes: Node[] } {
+function toMaps(
+  graph: Graph,
+  taken: Set<string>,
+  from: string,
+  layout: Layout,
+): { x: string; nodes: Node[] } {
   const nodes: Node[] = [];
   let x = from;
   if (!isCanonical(layout)) {
@@ -130,7 +174,14 @@ function toMaps(graph: Graph, taken: Set<string>, from: string, layout: Layout):
 }
 
 /** Nodes that bring [N, M, OH, OW] into a layout. */
-function fromMaps(graph: Graph, taken: Set<string>, from: string, to: string, layout: Layout, filters: number): Node[] {
+function fromMaps(
+  graph: Graph,
+  taken: Set<string>,
+  from: string,
+  to: string,
+  layout: Layout,
+  filters: number,
+): Node[] {
   const nodes: Node[] = [];
   let value = from;
   if (layout.length < 4) {
@@ -161,9 +212,12 @@ function layerNodes(
   const taken = namesIn(graph);
   const known = rearranged.get(source);
   const { x, nodes } =
-    known?.layout === sourceLayout ? { x: known.maps, nodes: [] } : toMaps(graph, taken, source, sourceLayout);
+    known?.layout === sourceLayout
+      ? { x: known.maps, nodes: [] }
+      : toMaps(graph, taken, source, sourceLayout);
   const weight = placeConstant(graph, `${names.layer}.adder`, floatTensor(type, fit.weight, fit.weightDims));
-  const bias = fit.bias && placeConstant(graph, `${names.layer}.b`, floatTensor(type, fit.bias, [fit.weightDims[0]]));
+  const bias =
+    fit.bias && placeConstant(graph, `${names.layer}.b`, floatTensor(type, fit.bias, [fit.weightDims[0]]));
   const inputs = [x, weight, ...(bias === undefined ? [] : [bias])];
   const isPlain = valueLayout === "nchw";
   const y = isPlain && fit.factor === -1 ? value : freshName(taken, `${names.node}_output`);
@@ -200,11 +254,20 @@ function placeLayer(
   const name = nodeName(graph, layer);
   const names = { node: name, layer: layer ?? name };
   replaceProducer(graph, match.value, layerNodes(context, match, names, type, rearranged));
-  const report = { node: name, layer: layer ?? name, form: formOf(context, match, nodes), evidence: evidenceOf(match, tracing.pair.label) };
+  const report = {
+    node: name,
+    layer: layer ?? name,
+    form: formOf(context, match, nodes),
+    evidence: evidenceOf(match, tracing.pair.label),
+  };
   reportLayer(context, report, match.fit.weightDims, match.geometry);
 }
 
-function warnOfLeft(context: ImportContext, { left, facts }: Tracing, producer: ReadonlyMap<string, Node>): void {
+function warnOfLeft(
+  context: ImportContext,
+  { left, facts }: Tracing,
+  producer: ReadonlyMap<string, Node>,
+): void {
   for (const sum of left) {
     const node = producer.get(sum.value);
     const distance = distancesIn(sum)[0]!;
@@ -220,14 +283,47 @@ function warnOfLeft(context: ImportContext, { left, facts }: Tracing, producer: 
   }
 }
 
+/** Absolute differences from a constant whose shape is unknown: no trace can tell what they belong to. */
+function warnOfUnknownShapes(
+  context: ImportContext,
+  { facts }: Tracing,
+  producer: ReadonlyMap<string, Node>,
+): void {
+  for (const node of context.model.graph.nodes) {
+    const difference = node.opType === "Abs" ? producer.get(node.inputs[0]!) : undefined;
+    const constants = difference?.inputs.filter((name) => facts.constant(name) !== undefined);
+    if (difference?.opType !== "Sub" || constants?.length !== 1 || facts.dims(node.outputs[0]!)) continue;
+    context.warnings.push({
+      code: "ADN_ADDER_UNRECOGNISED",
+      node: node.name || node.outputs[0]!,
+      message:
+        "this may be part of an adder layer, but its shape does not follow from the file; it stays as it is",
+      fix: "give the shape of the input, for example --input-shape x:1,3,32,32",
+    });
+  }
+}
+
+function warnOfFixedBatch(context: ImportContext, { pair, layers }: Tracing): void {
+  if (!pair.fixesBatch || layers.length === 0) return;
+  context.warnings.push({
+    code: "ADN_BATCH_FIXED",
+    node: context.model.graph.inputs[0]?.name ?? "",
+    message:
+      "the file declares a free batch, but its nodes fit batch 1 only; the layers were read with batch 1",
+    fix: "export with dynamic_axes and a forward() that takes sizes from x.shape, if you need other batches",
+  });
+}
+
 /** Puts adder nodes in place of the standard ops that compute adder layers. */
 export function importInlined(context: ImportContext): void {
   const { graph } = context.model;
-  const tracing = bestTracing(context);
+  const tracing = trace(context);
   const producer = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const rearranged: Rearranged = new Map();
   for (const match of tracing.layers) placeLayer(context, match, tracing, producer, rearranged);
   warnOfLeft(context, tracing, producer);
+  warnOfUnknownShapes(context, tracing, producer);
+  warnOfFixedBatch(context, tracing);
   if (tracing.layers.length === 0) return;
   sortNodes(graph);
   removeDead(graph);

@@ -27,7 +27,9 @@ export function layerOfPath(path: string): string | undefined {
 function layerOfMetadata(metadata: ReadonlyMap<string, string>): string | undefined {
   const scopes = metadata.get("pkg.torch.onnx.name_scopes");
   if (scopes !== undefined) {
-    const names = [...scopes.matchAll(/'([^']*)'|"([^"]*)"/g)].map(([, single, double]) => single ?? double ?? "");
+    const names = [...scopes.matchAll(/'([^']*)'|"([^"]*)"/g)].map(
+      ([, single, double]) => single ?? double ?? "",
+    );
     return names.at(-2) || undefined;
   }
   const module = metadata.get("namespace")?.split("/").at(-2)?.split(":")[0];

@@ -28,6 +28,7 @@ export function layerOperands(node: Node, scope: Scope): Operands | undefined {
   const size = (name: string): number => elementCount(scope.facts.constant(name)!.dims);
   const [weight, ...others] = [...constants].sort((a, b) => rank(b) - rank(a) || size(b) - size(a));
   const x = values[0];
-  if (x !== undefined && weight !== undefined && rank(weight) >= 2) return { x, weight, bias: others[0] ?? values[1] };
+  if (x !== undefined && weight !== undefined && rank(weight) >= 2)
+    return { x, weight, bias: others[0] ?? values[1] };
   return values.length === 2 ? { x: values[0]!, weight: values[1]!, bias: constants[0] } : undefined;
 }

@@ -2,8 +2,15 @@
 
 import type { DataType } from "../../src/core/dtype.ts";
 import { widenFloat16 } from "../../src/core/float16.ts";
-import { getFloat, getFloats, getInt, getInts, getTensor, intAttribute } from "../../src/core/ir/attributes.ts";
-import { makeNode, namesIn, freshName, replaceUses, subgraphsOf } from "../../src/core/ir/edit.ts";
+import {
+  getFloat,
+  getFloats,
+  getInt,
+  getInts,
+  getTensor,
+  intAttribute,
+} from "../../src/core/ir/attributes.ts";
+import { freshName, makeNode, namesIn, replaceUses, subgraphsOf } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Model, Node, ValueInfo } from "../../src/core/ir/model.ts";
 import { float32Tensor, int64Tensor, type Tensor, toNumbers } from "../../src/core/tensor.ts";
 
@@ -27,7 +34,8 @@ function widenAttribute(name: string, attribute: Attribute): Attribute {
 
 function widenNodes(nodes: readonly Node[]): void {
   for (const node of nodes) {
-    for (const [name, attribute] of node.attributes) node.attributes.set(name, widenAttribute(name, attribute));
+    for (const [name, attribute] of node.attributes)
+      node.attributes.set(name, widenAttribute(name, attribute));
     subgraphsOf(node).forEach(widenGraph);
   }
 }
@@ -79,7 +87,8 @@ function liftConstants(graph: Graph): void {
 
 /** Nodes that answer their first input as it is: Identity, and Dropout outside training. */
 function isPassThrough(node: Node, graph: Graph): boolean {
-  if (node.domain !== "" || node.opType !== "Dropout") return node.domain === "" && node.opType === "Identity";
+  if (node.domain !== "" || node.opType !== "Dropout")
+    return node.domain === "" && node.opType === "Identity";
   const training = node.inputs[2] ? graph.initializers.get(node.inputs[2])?.data[0] : 0;
   return !node.outputs[1] && training !== undefined && Number(training) === 0;
 }
@@ -99,14 +108,18 @@ function bypassPassThrough(graph: Graph): void {
 /** A sequence made on the spot and joined is a Concat; with new_axis, of unsqueezed parts. */
 function joinSequences(graph: Graph, opset: number): void {
   const made = new Map(
-    graph.nodes.filter(({ opType }) => opType === "SequenceConstruct").map((node) => [node.outputs[0]!, node]),
+    graph.nodes
+      .filter(({ opType }) => opType === "SequenceConstruct")
+      .map((node) => [node.outputs[0]!, node]),
   );
   const taken = namesIn(graph);
   graph.nodes = graph.nodes.flatMap((node) => {
     const sequence = node.opType === "ConcatFromSequence" ? made.get(node.inputs[0]!) : undefined;
     const axis = getInt(node, "axis");
     if (sequence === undefined || axis === undefined) return [node];
-    const concat = makeNode("Concat", sequence.inputs, node.outputs, [["axis", intAttribute(axis)]], { name: node.name });
+    const concat = makeNode("Concat", sequence.inputs, node.outputs, [["axis", intAttribute(axis)]], {
+      name: node.name,
+    });
     if (node.metadata) concat.metadata = node.metadata;
     if ((getInt(node, "new_axis") ?? 0) === 0) return [concat];
     const lifted = sequence.inputs.map((input) => unsqueeze(graph, taken, input, axis, opset));
@@ -151,7 +164,11 @@ function splitSequences(graph: Graph): void {
 }
 
 /** Start and end of part `position`, for parts of one length or of a list of lengths. */
-function sliceOf(lengths: readonly number[], isUniform: boolean, position: number): [number, number] | undefined {
+function sliceOf(
+  lengths: readonly number[],
+  isUniform: boolean,
+  position: number,
+): [number, number] | undefined {
   if (position < 0) return undefined;
   if (isUniform) return [position * lengths[0]!, (position + 1) * lengths[0]!];
   const length = lengths[position];
@@ -162,7 +179,8 @@ function sliceOf(lengths: readonly number[], isUniform: boolean, position: numbe
 /** Metadata that holds the source paths of the author's machine. */
 function dropStackTraces(nodes: readonly Node[]): void {
   for (const node of nodes) {
-    for (const key of node.metadata?.keys() ?? []) if (key.endsWith("stack_trace")) node.metadata!.delete(key);
+    for (const key of node.metadata?.keys() ?? [])
+      if (key.endsWith("stack_trace")) node.metadata!.delete(key);
     for (const graph of subgraphsOf(node)) dropStackTraces(graph.nodes);
   }
 }

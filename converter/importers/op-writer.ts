@@ -21,11 +21,22 @@ export interface OpWriter {
   reduceSum(value: string, axes: readonly number[], keepdims: boolean, output?: string): string;
 }
 
-/** A writer for the nodes that take the place of `origin`: they carry its name as prefix and its metadata. */
+/** "/conv1" of a node "/conv1/PythonOp": what is written in its place stays in its module; else the node's own name. */
+function placeOf(origin: Node): string {
+  const name = origin.name || origin.outputs[0] || origin.opType;
+  return name.startsWith("/") ? name.slice(0, name.lastIndexOf("/")) : name;
+}
+
+/** A writer for the nodes that take the place of `origin`: they are named after its module and carry its metadata. */
 export function opWriter(graph: Graph, opset: number, taken: Set<string>, origin: Node): OpWriter {
   const nodes: Node[] = [];
-  const prefix = origin.name || origin.outputs[0] || origin.opType;
-  const op = (opType: string, inputs: readonly string[], attributes: Attributes = [], output?: string): string => {
+  const prefix = placeOf(origin);
+  const op = (
+    opType: string,
+    inputs: readonly string[],
+    attributes: Attributes = [],
+    output?: string,
+  ): string => {
     const name = freshName(taken, `${prefix}/${opType}`);
     const node = makeNode(opType, inputs, [output ?? `${name}_output`], attributes, { name });
     if (origin.metadata) node.metadata = new Map(origin.metadata);
@@ -40,7 +51,13 @@ export function opWriter(graph: Graph, opset: number, taken: Set<string>, origin
   };
   const ints = (values: readonly number[]): string => constant(int64Tensor(values));
   /** Axes are an attribute up to opset 12 and an input from 13 on. */
-  const withAxes = (opType: string, value: string, axes: readonly number[], rest: Attributes, output?: string) =>
+  const withAxes = (
+    opType: string,
+    value: string,
+    axes: readonly number[],
+    rest: Attributes,
+    output?: string,
+  ) =>
     opset < 13
       ? op(opType, [value], [["axes", intsAttribute(axes)], ...rest], output)
       : op(opType, [value, ints(axes)], rest, output);

@@ -52,7 +52,10 @@ export function makeAdder(
 }
 
 /** "3x3, stride 2, padding 1": what evidence and messages say of a geometry. */
-export function describeGeometry(weightDims: readonly number[], { strides, pads, dilations, group }: Geometry): string {
+export function describeGeometry(
+  weightDims: readonly number[],
+  { strides, pads, dilations, group }: Geometry,
+): string {
   const short = (values: readonly number[], between = "x"): string =>
     values.every((value) => value === values[0]) ? `${values[0]}` : values.join(between);
   const parts = [

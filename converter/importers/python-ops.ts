@@ -27,7 +27,11 @@ function tensorOutput(node: Node): string {
 function isAdderFunction(node: Node, scope: Scope): boolean | "perhaps" {
   const name = functionName(node);
   const { mapOps } = scope.context.options;
-  if (mapOps?.has(`${node.domain}::${node.opType}`) || (name !== undefined && mapOps?.has(`${node.domain}::${name}`))) return true;
+  if (
+    mapOps?.has(`${node.domain}::${node.opType}`) ||
+    (name !== undefined && mapOps?.has(`${node.domain}::${name}`))
+  )
+    return true;
   return name === undefined ? "perhaps" : /adder/i.test(name);
 }
 
@@ -48,7 +52,8 @@ function scalarGeometry(node: Node): PartialGeometry {
 function looksLikeAdder(operands: Operands, scope: Scope): boolean {
   const [w, x] = [scope.facts.constant(operands.weight)?.dims, scope.facts.shape(operands.x)];
   if (w === undefined) return false;
-  if (w.length === 4) return x === undefined || (x.length === 4 && (typeof x[1] !== "number" || x[1] % w[1]! === 0));
+  if (w.length === 4)
+    return x === undefined || (x.length === 4 && (typeof x[1] !== "number" || x[1] % w[1]! === 0));
   return w.length === 2 && (x === undefined || x.length === 2 || x.length === 3);
 }
 
@@ -74,7 +79,9 @@ function wholeLayer(node: Node, operands: Operands): ForeignLayer {
     geometry: mergeGeometry(geometryAttributes(node), scalarGeometry(node)),
     hasDefaults: false,
     form: "PythonOp",
-    evidence: name ? `${nodeLabel(node)} is the Python function ${name}` : `${nodeLabel(node)} has the operands of AdderNet's function`,
+    evidence: name
+      ? `${nodeLabel(node)} is the Python function ${name}`
+      : `${nodeLabel(node)} has the operands of AdderNet's function`,
   };
 }
 

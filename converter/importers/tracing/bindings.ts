@@ -55,6 +55,33 @@ export interface BindingPair {
   readonly second?: Binding;
   /** How evidence names what was bound. */
   readonly label: string;
+  /** The batch is free in the file, and bound to 1 all the same. */
+  readonly fixesBatch: boolean;
+}
+
+type Lengths = readonly [number, number];
+
+/** Two sizes for height and width: different ones first, then the same twice, for networks that take only one. */
+function sizePairs(axes: readonly FreeAxis[]): (readonly [Lengths, Lengths])[] {
+  if (!axes.some(isSpatial))
+    return [
+      [
+        [1, 1],
+        [1, 1],
+      ],
+    ];
+  const varied = spatialLengths.map((size): readonly [Lengths, Lengths] => [
+    size,
+    [size[0] + 33, size[1] + 38],
+  ]);
+  return [...varied, ...spatialLengths.map((size): readonly [Lengths, Lengths] => [size, size])];
+}
+
+function labelOf(batches: Lengths | undefined, sizes: readonly [Lengths, Lengths] | undefined): string {
+  const texts = [batches?.map(String) ?? [], sizes?.map(([height, width]) => `${height}x${width}`) ?? []].map(
+    (pair) => [...new Set(pair)].join(" and "),
+  );
+  return `with ${[texts[0] && `batch ${texts[0]}`, texts[1] && `input ${texts[1]}`].filter(Boolean).join(", ")}`;
 }
 
 /**
@@ -63,20 +90,20 @@ export interface BindingPair {
  */
 export function bindingPairs(graph: Graph): BindingPair[] {
   const axes = freeAxes(graph);
-  if (axes.length === 0) return [{ first: new Map(), label: "at the model's own shapes" }];
+  if (axes.length === 0) return [{ first: new Map(), label: "in the model's own shapes", fixesBatch: false }];
   const hasBatch = axes.some(({ axis }) => axis === 0);
-  const hasSpatial = axes.some(isSpatial);
-  const pairs: BindingPair[] = [];
-  for (const [one, other] of hasBatch ? [[2, 3] as const, [1, 1] as const] : [[1, 1] as const]) {
-    for (const [height, width] of hasSpatial ? spatialLengths : [[1, 1] as const]) {
-      const first = bind(axes, one, height, width);
-      const isSame = one === other && !hasSpatial;
-      const grown = hasSpatial ? [height + 33, width + 38] : [height, width];
-      const second = isSame ? undefined : bind(axes, other, grown[0]!, grown[1]!);
-      const batch = hasBatch ? `batch ${one === other ? one : `${one} and ${other}`}` : "";
-      const size = hasSpatial ? `${height}x${width} and ${grown[0]}x${grown[1]}` : "";
-      pairs.push({ first, ...(second && { second }), label: `at ${[batch, size].filter(Boolean).join(", ")}` });
-    }
-  }
-  return pairs;
+  const batches: Lengths[] = hasBatch
+    ? [
+        [2, 3],
+        [1, 1],
+      ]
+    : [[1, 1]];
+  return batches.flatMap((batch) =>
+    sizePairs(axes).map((sizes): BindingPair => {
+      const [first, second] = [0, 1].map((at) => bind(axes, batch[at]!, ...sizes[at]!)) as [Binding, Binding];
+      const isSame = batch[0] === batch[1] && sizes[0].join() === sizes[1].join();
+      const label = labelOf(hasBatch ? batch : undefined, axes.some(isSpatial) ? sizes : undefined);
+      return { first, ...(!isSame && { second }), label, fixesBatch: hasBatch && batch[0] === 1 };
+    }),
+  );
 }

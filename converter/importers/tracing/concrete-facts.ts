@@ -1,6 +1,6 @@
 // What every value of a graph is once the free lengths are bound: its dims, and the value itself where it is constant.
 
-import { type DataType } from "../../../src/core/dtype.ts";
+import type { DataType } from "../../../src/core/dtype.ts";
 import { AdderNetError } from "../../../src/core/errors.ts";
 import { nodeLabel } from "../../../src/core/ir/attributes.ts";
 import type { Dim, Graph, Model, Node, ValueInfo } from "../../../src/core/ir/model.ts";
@@ -48,11 +48,20 @@ function declared(graph: Graph, name: string, binding: Binding): ValueFact | und
 const isConcrete = (shape: readonly Dim[] | undefined): shape is readonly number[] =>
   shape?.every((dim) => typeof dim === "number") ?? false;
 
+/** Ops that no constant of interest comes from, and that take long on large ones. */
+const costly = new Set("Conv ConvTranspose MatMul Gemm Einsum MaxPool AveragePool Adder2d".split(" "));
+
 /** Ops whose answer follows from the shape of their input alone. */
 const shapeReaders = new Set(["Shape", "Size"]);
 
-function foldable(node: Node, facts: readonly (ValueFact | undefined)[], inferred: readonly (ValueFact | undefined)[]) {
-  if (inferred.some((fact) => isConcrete(fact?.shape) && elementCount(fact.shape) > largestConstant)) return false;
+function foldable(
+  node: Node,
+  facts: readonly (ValueFact | undefined)[],
+  inferred: readonly (ValueFact | undefined)[],
+) {
+  if (inferred.some((fact) => isConcrete(fact?.shape) && elementCount(fact.shape) > largestConstant))
+    return false;
+  if (costly.has(node.opType)) return false;
   const given = node.inputs.map((name, at) => (name === "" ? "absent" : facts[at]));
   if (shapeReaders.has(node.opType)) return isConcrete(facts[0]?.shape);
   return node.inputs.length > 0 && given.every((fact) => fact === "absent" || fact?.constant !== undefined);

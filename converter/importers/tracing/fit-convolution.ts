@@ -1,9 +1,10 @@
 // Which convolution geometry a sum of distances has, if it has one: derived from labels and checked for every output.
 
 import { elementCount } from "../../../src/core/tensor.ts";
+import type { ConstantViews } from "./constant-views.ts";
 import { type LabelView, reshape, tableOver, variesAlong } from "./label-view.ts";
 import { decodeLabel, type LabelCode } from "./source-labels.ts";
-import type { ConstantPool, Offset, SumLabels, Term } from "./sum-labels.ts";
+import { mapSum, type Offset, type Reading, type SumLabels, type Term } from "./sum-labels.ts";
 
 /** Trailing padding that gives the output length: any from `least` to `most` reads the same elements. */
 export interface PadRange {
@@ -104,24 +105,45 @@ function evenlySpaced(values: Iterable<number>): { first: number; count: number;
   return { first: sorted[0]!, count: sorted.length, step };
 }
 
-function fitAxis(
-  places: { first: number; count: number; step: number },
-  shownStride: number | undefined,
-  otherStride: number | undefined,
-  size: number,
-  outputs: number,
-): AxisFit | undefined {
-  const begin = -places.first;
-  if (begin < 0) return undefined;
-  const extent = (places.count - 1) * places.step + 1;
-  const spare = extent - size - begin;
-  // A single output shows no stride: 1 when no second window fits, else that of the other axis or what passes the input's end.
-  const stride = shownStride ?? (spare >= 0 ? 1 : Math.max(1 - spare, otherStride ?? 1));
-  const least = (outputs - 1) * stride + spare;
+interface AxisPlaces {
+  /** Places of the kernel's taps for the first output. */
+  readonly taps: { readonly first: number; readonly count: number; readonly step: number };
+  /** Undefined when there is a single output. */
+  readonly stride: number | undefined;
+  readonly size: number;
+  readonly outputs: number;
+  /** How far the graph pads beyond the end. */
+  readonly padEnd: number;
+}
+
+const extentOf = ({ taps }: AxisPlaces): number => (taps.count - 1) * taps.step + 1;
+
+/** The least stride that leaves a single output as the graph pads: a smaller one would make room for a second. */
+function leastStride(axis: AxisPlaces): number {
+  const room = axis.size - axis.taps.first + axis.padEnd - extentOf(axis);
+  return Math.max(1, room + 1);
+}
+
+/** Strides of height and width; an axis with a single output takes the other's, unless it needs a larger one. */
+function stridesOf(height: AxisPlaces, width: AxisPlaces): [number, number] {
+  const known = [height, width].map((axis) => axis.stride ?? leastStride(axis));
+  return [height.stride ?? Math.max(...known), width.stride ?? Math.max(...known)];
+}
+
+function fitAxis(axis: AxisPlaces, stride: number): AxisFit | undefined {
+  const { taps, size, outputs } = axis;
+  const begin = 0 - taps.first;
+  const least = (outputs - 1) * stride + extentOf(axis) - size - begin;
   const end = { least: Math.max(0, least), most: least + stride - 1 };
-  if (end.most < end.least) return undefined;
-  const strideIsShown = shownStride !== undefined;
-  return { kernel: places.count, stride, dilation: places.step, begin, end, strideIsShown };
+  if (begin < 0 || end.most < end.least) return undefined;
+  return {
+    kernel: taps.count,
+    stride,
+    dilation: taps.step,
+    begin,
+    end,
+    strideIsShown: axis.stride !== undefined,
+  };
 }
 
 /** Group g of filters reads channels from g·C/group on, for every filter. */
@@ -129,7 +151,9 @@ function groupCount(channels: number, perGroup: number, offsets: readonly number
   const group = channels / perGroup;
   if (!Number.isInteger(group) || offsets.length % group !== 0) return undefined;
   const filtersPerGroup = offsets.length / group;
-  return offsets.every((offset, m) => offset === Math.floor(m / filtersPerGroup) * perGroup) ? group : undefined;
+  return offsets.every((offset, m) => offset === Math.floor(m / filtersPerGroup) * perGroup)
+    ? group
+    : undefined;
 }
 
 interface TapSlot {
@@ -159,22 +183,26 @@ function kernelSlots(
   return filled === slots.length ? (slots as TapSlot[]) : undefined;
 }
 
-function gatherWeights(slots: readonly TapSlot[], filters: number, pool: ConstantPool): Float64Array {
+function gatherWeights(slots: readonly TapSlot[], filters: number, constants: ConstantViews): Float64Array {
   const weight = new Float64Array(filters * slots.length);
   let at = 0;
   for (let m = 0; m < filters; m++) {
-    for (const { term, tap } of slots) weight[at++] = pool.at(term.weightLabel(tap, m));
+    for (const { term, tap } of slots) weight[at++] = constants.at(term.weightLabel(tap, m));
   }
   return weight;
 }
 
 /** Constants added, per filter; undefined when one differs between places of an output map. */
-function gatherBias(offsets: readonly Offset[], filters: number, pool: ConstantPool): Float64Array | undefined {
+function gatherBias(
+  offsets: readonly Offset[],
+  filters: number,
+  constants: ConstantViews,
+): Float64Array | undefined {
   const bias = new Float64Array(filters);
   for (const { factor, value } of offsets) {
     const perFilter = tableOver(value, [1]);
     if (perFilter === undefined || variesAlong(value, [0, 2, 3])) return undefined;
-    for (let m = 0; m < filters; m++) bias[m] = bias[m]! + factor * pool.at(value.base + perFilter[m]!);
+    for (let m = 0; m < filters; m++) bias[m] = bias[m]! + factor * constants.at(value.base + perFilter[m]!);
   }
   return bias;
 }
@@ -192,17 +220,7 @@ const same = (values: readonly unknown[]): boolean => values.every((value) => va
 
 /** The sum's views with `dims` in place of its own dims, hidden axes kept. */
 function withDims(sum: SumLabels, dims: readonly number[]): SumLabels | undefined {
-  const own = (view: LabelView, lead: number) => reshape(view, [...view.dims.slice(0, lead), ...dims]);
-  const terms = sum.terms.map((term) => {
-    const [data, weight] = [own(term.data, term.lead), own(term.weight, term.lead)];
-    return data && weight && { ...term, data, weight };
-  });
-  const offsets = sum.offsets.map((offset) => {
-    const value = own(offset.value, 0);
-    return value && { ...offset, value };
-  });
-  if (terms.includes(undefined) || offsets.includes(undefined)) return undefined;
-  return { dims, terms: terms as Term[], offsets: offsets as Offset[] };
+  return mapSum(sum, dims, (view, lead) => reshape(view, [...view.dims.slice(0, lead), ...dims]));
 }
 
 /**
@@ -212,8 +230,7 @@ function withDims(sum: SumLabels, dims: readonly number[]): SumLabels | undefine
 export function fitConvolution(
   sum: SumLabels,
   dims: readonly [number, number, number, number],
-  code: LabelCode,
-  pool: ConstantPool,
+  { code, constants, padEnd }: Pick<Reading, "code" | "constants" | "padEnd">,
 ): ConvolutionFit | undefined {
   if (elementCount(dims) !== elementCount(sum.dims) || dims[0] !== code.size[0]) return undefined;
   const factor = commonFactor(sum.terms);
@@ -223,17 +240,25 @@ export function fitConvolution(
   if (tables.includes(undefined)) return undefined;
   const terms = tables as TermTables[];
   const first = terms[0]!;
-  const agree = [terms.map(({ stepY }) => stepY), terms.map(({ stepX }) => stepX), terms.map(({ channels }) => channels.join())];
+  const agree = [
+    terms.map(({ stepY }) => stepY),
+    terms.map(({ stepX }) => stepX),
+    terms.map(({ channels }) => channels.join()),
+  ];
   if (!agree.every(same)) return undefined;
   const taps = terms.flatMap((term) => term.taps);
-  const [depth, rows, columns] = (["c", "h", "w"] as const).map((axis) => evenlySpaced(taps.map((tap) => tap[axis])));
+  const [depth, rows, columns] = (["c", "h", "w"] as const).map((axis) =>
+    evenlySpaced(taps.map((tap) => tap[axis])),
+  );
   if (!depth || !rows || !columns || depth.first !== 0 || depth.step !== 1) return undefined;
   const group = groupCount(code.size[1], depth.count, first.channels);
   const slots = kernelSlots(terms, rows, columns, depth.count);
-  const height = fitAxis(rows, first.stepY, first.stepX, code.size[2], dims[2]);
-  const width = fitAxis(columns, first.stepX, first.stepY, code.size[3], dims[3]);
+  const y = { taps: rows, stride: first.stepY, size: code.size[2], outputs: dims[2], padEnd: padEnd.h };
+  const x = { taps: columns, stride: first.stepX, size: code.size[3], outputs: dims[3], padEnd: padEnd.w };
+  const strides = stridesOf(y, x);
+  const [height, width] = [fitAxis(y, strides[0]), fitAxis(x, strides[1])];
   if (group === undefined || !slots || !height || !width) return undefined;
-  const bias = arranged.offsets.length > 0 ? gatherBias(arranged.offsets, dims[1], pool) : undefined;
+  const bias = arranged.offsets.length > 0 ? gatherBias(arranged.offsets, dims[1], constants) : undefined;
   if (arranged.offsets.length > 0 && bias === undefined) return undefined;
   return {
     height,
@@ -241,7 +266,7 @@ export function fitConvolution(
     group,
     factor,
     weightDims: [dims[1], depth.count, rows.count, columns.count],
-    weight: gatherWeights(slots, dims[1], pool),
+    weight: gatherWeights(slots, dims[1], constants),
     ...(bias && { bias }),
   };
 }

@@ -169,7 +169,11 @@ function reshapeBlocks(from: readonly number[], to: readonly number[]): ReshapeB
     while (dims[axis] === 1) axis++;
     return axis;
   };
-  for (i = next(from, 0), o = next(to, 0); i < from.length && o < to.length; i = next(from, i), o = next(to, o)) {
+  for (
+    i = next(from, 0), o = next(to, 0);
+    i < from.length && o < to.length;
+    i = next(from, i), o = next(to, o)
+  ) {
     const block: ReshapeBlock = { from: [i], to: [o] };
     let [left, right] = [from[i++]!, to[o++]!];
     while (left !== right) {
@@ -241,7 +245,11 @@ export function gatherAxis(
       }
     }
     const own = shape.map((_, offset) => axis + offset);
-    const axes = [...table.axes.slice(0, place).map(moved), ...own, ...table.axes.slice(place + 1).map(moved)];
+    const axes = [
+      ...table.axes.slice(0, place).map(moved),
+      ...own,
+      ...table.axes.slice(place + 1).map(moved),
+    ];
     return { axes, values };
   });
   if (elementCount(dims) === 0 || parts.some(({ values }) => values.length > largestTable)) return undefined;
@@ -271,7 +279,8 @@ function differingAxes(views: readonly LabelView[], axis: number): number[] {
       [first, view],
     ] as const) {
       for (const table of one.tables) {
-        if (!others.tables.some((other) => sameTable(table, other))) for (const each of table.axes) axes.add(each);
+        if (!others.tables.some((other) => sameTable(table, other)))
+          for (const each of table.axes) axes.add(each);
       }
     }
   }

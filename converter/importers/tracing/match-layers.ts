@@ -108,7 +108,9 @@ type MapDims = readonly [n: number, m: number, oh: number, ow: number];
 
 /** The shapes [N, M, OH, OW] that a value of this layout may stand for; for "ncl" all ways to part l. */
 function resultDims(dims: readonly number[], layout: Layout): MapDims[] {
-  const [n, m, y, x] = (["n", "c", "h", "w"] as const).map((letter) => lengthOf(layout, dims, letter)) as number[];
+  const [n, m, y, x] = (["n", "c", "h", "w"] as const).map((letter) =>
+    lengthOf(layout, dims, letter),
+  ) as number[];
   if (layout !== "ncl") return [[n!, m!, y!, x!]];
   const places = dims[2]!;
   const heights = Array.from({ length: places }, (_, at) => at + 1).filter((height) => places % height === 0);
@@ -120,7 +122,7 @@ function fitSum(sum: Sum, layout: Layout, reading: Reading): ConvolutionFit | un
   if (labels === undefined || size !== reading.code.size[0]) return undefined;
   const arranged = arrangeSum(labels, toCanonical(layout));
   for (const dims of resultDims(sum.dims, layout)) {
-    const fit = fitConvolution(arranged, dims, reading.code, reading.pool);
+    const fit = fitConvolution(arranged, dims, reading);
     if (fit !== undefined) return fit;
   }
   return undefined;
@@ -144,7 +146,7 @@ function isSummed(sum: Sum): boolean {
 function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
   const sources = possibleSources(chain[0]!, scene);
   const read = memoised((source: string, layout: Layout) => readFrom({ ...scene, source, layout }));
-  const fit = memoised((at: number, valueLayout: Layout, source: string, sourceLayout: Layout) =>
+  const fitOf = memoised((at: number, valueLayout: Layout, source: string, sourceLayout: Layout) =>
     fitSum(chain[at]!, valueLayout, read(source, sourceLayout)),
   );
   for (const isWanted of [(factor: number) => factor === -1, () => true]) {
@@ -153,7 +155,7 @@ function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
         if (sum.dims.length !== valueLayout.length) continue;
         for (const source of sources) {
           if (scene.facts.dims(source)!.length !== sourceLayout.length) continue;
-          const found = fit(at, valueLayout, source, sourceLayout);
+          const found = fitOf(at, valueLayout, source, sourceLayout);
           if (found === undefined || !isWanted(found.factor)) continue;
           return { sum, source, valueLayout, sourceLayout, fit: found, reading: read(source, sourceLayout) };
         }
@@ -259,10 +261,10 @@ export function matchLayers(graph: Graph, facts: ConcreteFacts, otherFacts?: Con
   return found.flatMap((fitted) => {
     const { sum, source, sourceLayout, valueLayout, reading } = fitted;
     const second = other ? refit(fitted, other) : fitted.fit;
-    const fit = second && agreedFit(fitted.fit, second);
+    const fit = second && (second === fitted.fit ? second : agreedFit(fitted.fit, second));
     if (fit === undefined) return [];
     const geometry = geometryOf(fit, reading.padEnd);
-    const constants = reading.pool.names;
+    const constants = reading.constants.names;
     return [{ source, sourceLayout, value: sum.value, valueLayout, geometry, fit, sum, constants }];
   });
 }

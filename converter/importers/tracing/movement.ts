@@ -5,7 +5,15 @@ import { getInt, getInts, getString } from "../../../src/core/ir/attributes.ts";
 import type { Node } from "../../../src/core/ir/model.ts";
 import { elementCount, type Tensor, toNumbers } from "../../../src/core/tensor.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
-import { broadcastTo, concat, gatherAxes, gatherAxis, type LabelView, reshape, transpose } from "./label-view.ts";
+import {
+  broadcastTo,
+  concat,
+  gatherAxes,
+  gatherAxis,
+  type LabelView,
+  reshape,
+  transpose,
+} from "./label-view.ts";
 
 export interface Movement {
   readonly node: Node;
@@ -202,9 +210,14 @@ const moveDepthToSpace: Move = (movement) => {
   const size = getInt(node, "blocksize")!;
   const isDepthFirst = (getString(node, "mode") ?? "DCR") === "DCR";
   const depth = c / (size * size);
-  const split = reshapeOwn(movement, isDepthFirst ? [n, size, size, depth, h, w] : [n, depth, size, size, h, w]);
+  const split = reshapeOwn(
+    movement,
+    isDepthFirst ? [n, size, size, depth, h, w] : [n, depth, size, size, h, w],
+  );
   const order = isDepthFirst ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3];
-  return split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!));
+  return (
+    split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!))
+  );
 };
 
 const moveSpaceToDepth: Move = (movement) => {
@@ -213,19 +226,69 @@ const moveSpaceToDepth: Move = (movement) => {
   const size = getInt(node, "blocksize")!;
   const split = reshapeOwn(movement, [n, c, h / size, size, w / size, size]);
   const order = [0, 3, 5, 1, 2, 4];
-  return split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!));
+  return (
+    split && reshapeIn(transposeOwn(split, movement.lead, order), movement.lead, facts.dims(node.outputs[0]!))
+  );
+};
+
+/** Position of the only 1 among zeros in each filter, or undefined. */
+function oneHotPositions(weight: Tensor | undefined): number[] | undefined {
+  if (weight?.dims.length !== 4) return undefined;
+  const values = weight.data as ArrayLike<number>;
+  const length = elementCount(weight.dims.slice(1));
+  const found: number[] = [];
+  for (let m = 0; m < weight.dims[0]!; m++) {
+    const used = range(0, length).filter((at) => values[m * length + at] !== 0);
+    if (used.length !== 1 || values[m * length + used[0]!] !== 1) return undefined;
+    found.push(used[0]!);
+  }
+  return found;
+}
+
+/** Places that a convolution's windows read along an axis: [kernel, outputs]. */
+function windowPositions(kernel: number, outputs: number, stride: number, dilation: number): number[] {
+  return range(0, kernel).flatMap((tap) => range(0, outputs).map((at) => at * stride + tap * dilation));
+}
+
+/** A convolution each filter of which picks one place: unfolding written as Conv with an identity weight. */
+const moveOneHotConv: Move = (movement) => {
+  const { node, lead, facts, view } = movement;
+  const weight = facts.constant(node.inputs[1] ?? "");
+  const [picks, dims] = [oneHotPositions(weight), facts.dims(node.outputs[0]!)];
+  if (picks === undefined || dims?.length !== 4 || node.inputs[2]) return undefined;
+  if ((getString(node, "auto_pad") ?? "NOTSET") !== "NOTSET") return undefined;
+  const [filters, perGroup, kh, kw] = weight!.dims as [number, number, number, number];
+  const [strides, dilations] = [getInts(node, "strides") ?? [1, 1], getInts(node, "dilations") ?? [1, 1]];
+  const pads = getInts(node, "pads") ?? [0, 0, 0, 0];
+  const perFilterGroup = filters / (getInt(node, "group") ?? 1);
+  const channels = picks.map((pick, m) => Math.floor(m / perFilterGroup) * perGroup * kh * kw + pick);
+  const tall = pads[0]! + pads[2]! > 0 ? movement.pad(view, lead + 2, pads[0]!, pads[2]!) : view;
+  const padded = tall && pads[1]! + pads[3]! > 0 ? movement.pad(tall, lead + 3, pads[1]!, pads[3]!) : tall;
+  const [oh, ow] = [dims[2]!, dims[3]!];
+  const rows = windowPositions(kh, oh, strides[0]!, dilations[0]!);
+  const byRow = padded && gatherAxis(padded, lead + 2, rows, [kh, oh]);
+  const windows =
+    byRow && gatherAxis(byRow, lead + 4, windowPositions(kw, ow, strides[1]!, dilations[1]!), [kw, ow]);
+  const ordered = windows && transposeOwn(windows, lead, [0, 1, 2, 4, 3, 5]);
+  const taps = ordered && reshapeIn(ordered, lead, [dims[0]!, ordered.dims[lead + 1]! * kh * kw, oh, ow]);
+  return taps && gatherAxis(taps, lead + 1, channels, [filters]);
 };
 
 function transposeOwn(view: LabelView, lead: number, order: readonly number[]): LabelView {
   return transpose(view, [...range(0, lead), ...order.map((axis) => axis + lead)]);
 }
 
-function reshapeIn(view: LabelView, lead: number, dims: readonly number[] | undefined): LabelView | undefined {
+function reshapeIn(
+  view: LabelView,
+  lead: number,
+  dims: readonly number[] | undefined,
+): LabelView | undefined {
   return dims && reshape(view, [...view.dims.slice(0, lead), ...dims]);
 }
 
 const moves: Readonly<Record<string, Move>> = {
   Cast: moveCast,
+  Conv: moveOneHotConv,
   DepthToSpace: moveDepthToSpace,
   Dropout: keepOrder,
   Expand: moveExpand,
@@ -259,6 +322,11 @@ export function moveLabels(movement: Movement): LabelView | undefined {
   return moved && moved.dims.slice(movement.lead).join() === dims!.join() ? moved : undefined;
 }
 
+/** The axis along which a Concat joins, counted from the front. */
+export function concatAxis(node: Node, rank: number): number {
+  return fromFront(getInt(node, "axis") ?? 0, rank);
+}
+
 /** The inputs of a Concat one after the other; a run of constant zeros at either end is padding. */
 export function concatLabels(
   node: Node,
@@ -268,9 +336,8 @@ export function concatLabels(
 ): LabelView | undefined {
   const views = inputs.filter((input): input is LabelView => input !== undefined && "tables" in input);
   if (views.length === 0 || inputs.includes(undefined)) return undefined;
-  const axis = lead + fromFront(getInt(node, "axis") ?? 0, views[0]!.dims.length - lead);
-  const first = inputs.findIndex((input) => input === views[0]);
-  const last = inputs.findLastIndex((input) => input === views.at(-1));
+  const axis = lead + concatAxis(node, views[0]!.dims.length - lead);
+  const [first, last] = [inputs.indexOf(views[0]), inputs.lastIndexOf(views.at(-1))];
   if (last - first + 1 !== views.length) return undefined;
   const length = (from: number, to: number): number =>
     inputs.slice(from, to).reduce((sum, input) => sum + (input && "zeros" in input ? input.zeros : 0), 0);
@@ -282,5 +349,7 @@ export function concatLabels(
 /** Whether a value is a constant of zeros, of any shape. */
 export function isZeroConstant(facts: ConcreteFacts, name: string): boolean {
   const tensor = facts.constant(name);
-  return tensor !== undefined && Array.from(tensor.data as ArrayLike<number>).every((value) => Number(value) === 0);
+  return (
+    tensor !== undefined && Array.from(tensor.data as ArrayLike<number>).every((value) => Number(value) === 0)
+  );
 }

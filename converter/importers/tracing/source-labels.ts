@@ -1,7 +1,7 @@
 // Labels of a source [N, C, H, W], [N, K] …: numbers from which coordinates can be read back, those in padding included.
 
-import { type Layout, lengthOf } from "./layouts.ts";
 import { type LabelView, linearView, tableOver, withAxis } from "./label-view.ts";
+import { type Layout, lengthOf } from "./layouts.ts";
 
 export interface Coordinates {
   readonly n: number;
@@ -55,7 +55,8 @@ function runsOver(code: LabelCode, view: LabelView, axis: number, coordinate: "h
   const own = tableOver(view, [axis]);
   if (own?.some((value, at) => value !== at * code.steps[coordinate]) ?? true) return false;
   const others = view.tables.filter(({ axes }) => !axes.includes(axis));
-  if (others.some(({ values }) => values.some((value) => decodeLabel(code, value)[coordinate] !== 0))) return false;
+  if (others.some(({ values }) => values.some((value) => decodeLabel(code, value)[coordinate] !== 0)))
+    return false;
   const first = decodeLabel(code, view.base)[coordinate];
   const size = code.size[coordinate === "h" ? 2 : 3];
   return first <= 0 && first + view.dims[axis]! >= size;

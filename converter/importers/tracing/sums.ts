@@ -175,11 +175,16 @@ const recogniseMul: Recogniser = (node, value, search) => {
   const name = eitherInput(node, (one) => search.sums.has(one));
   const other = node.inputs.find((input) => input !== name);
   const factor = uniformValue(search.facts.constant(other ?? ""));
-  return name === undefined || factor === undefined ? undefined : scaled(search.sums.get(name)!, factor, value);
+  return name === undefined || factor === undefined
+    ? undefined
+    : scaled(search.sums.get(name)!, factor, value);
 };
 
 const recogniseDiv: Recogniser = (node, value, search) => {
-  const [sum, divisor] = [sumOf(search, node.inputs[0]), uniformValue(search.facts.constant(node.inputs[1] ?? ""))];
+  const [sum, divisor] = [
+    sumOf(search, node.inputs[0]),
+    uniformValue(search.facts.constant(node.inputs[1] ?? "")),
+  ];
   return sum && divisor ? scaled(sum, 1 / divisor, value) : undefined;
 };
 
@@ -193,12 +198,15 @@ function recogniseAddition(names: readonly string[], signs: readonly (1 | -1)[])
   return (_node, value, search) => {
     const sums = names.map((name) => search.sums.get(name));
     const parts = sums.flatMap((sum, at) =>
-      sum === undefined ? [] : [signs[at] === 1 ? sum : scaled(sum, -1, { value: sum.value, dims: sum.dims })],
+      sum === undefined
+        ? []
+        : [signs[at] === 1 ? sum : scaled(sum, -1, { value: sum.value, dims: sum.dims })],
     );
     if (parts.length === names.length) return { ...value, kind: "added", parts };
     const at = sums.indexOf(undefined);
     const constant = names[at]!;
-    if (parts.length !== 1 || names.length !== 2 || search.facts.constant(constant) === undefined) return undefined;
+    if (parts.length !== 1 || names.length !== 2 || search.facts.constant(constant) === undefined)
+      return undefined;
     if (isZeroConstant(search.facts, constant)) return { ...value, kind: "added", parts };
     return { ...value, kind: "shifted", of: parts[0]!, constant, sign: signs[at]! };
   };
@@ -228,7 +236,8 @@ const recogniseReduceL1: Recogniser = (node, value, search) => {
   const name = node.inputs[0]!;
   const inner = sumOf(search, name);
   const dims = search.facts.dims(name);
-  if (inner !== undefined) return inner.kind === "distance" ? reduction(node, value, inner, search) : undefined;
+  if (inner !== undefined)
+    return inner.kind === "distance" ? reduction(node, value, inner, search) : undefined;
   return dims && reduction(node, value, distance(search, name, { value: name, dims }), search);
 };
 
@@ -245,7 +254,11 @@ const recognisers: Readonly<Record<string, Recogniser>> = {
   ReduceSum: recogniseReduction,
   Sqrt: recogniseSqrt,
   Sub: (node, ...rest) => recogniseAddition(node.inputs, [1, -1])(node, ...rest),
-  Sum: (node, ...rest) => recogniseAddition(node.inputs, node.inputs.map(() => 1))(node, ...rest),
+  Sum: (node, ...rest) =>
+    recogniseAddition(
+      node.inputs,
+      node.inputs.map(() => 1),
+    )(node, ...rest),
 };
 
 function recogniseMovement(node: Node, value: SumValue, output: number, search: Search): Sum | undefined {
@@ -267,7 +280,8 @@ export function findSums(graph: Graph, facts: ConcreteFacts): Map<string, Sum> {
     node.outputs.forEach((name, output) => {
       producer.set(name, node);
       const dims = facts.dims(name);
-      if (name === "" || dims === undefined || node.domain !== "" || facts.constant(name) !== undefined) return;
+      if (name === "" || dims === undefined || node.domain !== "" || facts.constant(name) !== undefined)
+        return;
       const value = { value: name, dims };
       const recognise = output === 0 ? recognisers[node.opType] : undefined;
       const sum = isMovement(node)

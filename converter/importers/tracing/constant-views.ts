@@ -1,0 +1,70 @@
+// Constants as labels: which element of which constant stands where, so that weights can be gathered once a layer is known.
+
+import type { Node } from "../../../src/core/ir/model.ts";
+import { elementCount, type Tensor } from "../../../src/core/tensor.ts";
+import type { ConcreteFacts } from "./concrete-facts.ts";
+import { type LabelView, positionView } from "./label-view.ts";
+import { isMovement, moveLabels } from "./movement.ts";
+
+type Sign = 1 | -1;
+
+export interface ConstantViews {
+  /** The names, in the graph, of the constants that labels stand for. */
+  readonly names: readonly string[];
+  /**
+   * Labels of a constant times `sign`, traced to the constant it was moved from, so that a repetition (Expand) repeats labels.
+   * Undefined for what is no constant.
+   */
+  view(name: string, sign: Sign): LabelView | undefined;
+  /** The number that a label stands for. */
+  at(label: number): number;
+}
+
+interface Pooled {
+  readonly name: string;
+  readonly sign: Sign;
+  readonly start: number;
+  readonly end: number;
+  readonly tensor: Tensor;
+}
+
+export function constantViews(producer: ReadonlyMap<string, Node>, facts: ConcreteFacts): ConstantViews {
+  const pool: Pooled[] = [];
+  let latest: Pooled | undefined;
+  const pooled = (name: string, sign: Sign): LabelView | undefined => {
+    const tensor = facts.constant(name);
+    if (tensor === undefined) return undefined;
+    let entry = pool.find((other) => other.name === name && other.sign === sign);
+    if (entry === undefined) {
+      const start = pool.at(-1)?.end ?? 0;
+      entry = { name, sign, start, end: start + elementCount(tensor.dims), tensor };
+      pool.push(entry);
+    }
+    return positionView(tensor.dims, entry.start);
+  };
+  const view = (name: string, sign: Sign): LabelView | undefined => {
+    const node = producer.get(name);
+    if (node !== undefined && node.opType !== "Concat" && isMovement(node)) {
+      const from = node.inputs[0]!;
+      const inner = facts.constant(from) === undefined ? undefined : view(from, sign);
+      const output = node.outputs.indexOf(name);
+      const moved = inner && moveLabels({ node, output, facts, view: inner, lead: 0, pad: () => undefined });
+      if (moved !== undefined) return moved;
+    }
+    return pooled(name, sign);
+  };
+  const holds = (entry: Pooled | undefined, label: number): boolean =>
+    entry !== undefined && label >= entry.start && label < entry.end;
+  const at = (label: number): number => {
+    const entry = holds(latest, label) ? latest! : pool.find((each) => holds(each, label))!;
+    latest = entry;
+    return entry.sign * (entry.tensor.data as ArrayLike<number>)[label - entry.start]!;
+  };
+  return {
+    get names() {
+      return pool.map(({ name }) => name);
+    },
+    view,
+    at,
+  };
+}
