@@ -78,7 +78,7 @@ function translate(node: Node, scope: Scope): readonly Node[] | undefined {
   const operands = layerOperands(node, scope);
   if (operands === undefined) {
     const found = "no constant weight among its inputs";
-    scope.context.problems.push({ code: "ADN_ADDER_UNRECOGNISED", node: nodeLabel(node), found, flags: [] });
+    scope.context.problems.push({ code: "ADN_ADDER_UNRECOGNISED", node: nodeLabel(node), found });
     return [node];
   }
   const columns = columnProduct(node, operands, node.outputs[0]!, "custom op", scope);

@@ -87,23 +87,9 @@ function problem(
   layer: ForeignLayer,
   code: ImportProblem["code"],
   found: string,
-  flags: readonly string[] = [],
+  lost?: ImportProblem["lost"],
 ): ImportProblem {
-  return { code, node: nodeLabel(layer.node), found, flags };
-}
-
-/** Flags that complete a layer, filled in with the most common geometry as an example. */
-function flagsFor({ node }: ForeignLayer, missing: readonly string[], dims: readonly number[]): string[] {
-  const [height, width] = [Math.floor((dims[2]! - 1) / 2), Math.floor((dims[3]! - 1) / 2)];
-  const examples: Readonly<Record<string, string>> = {
-    strides: "1,1",
-    pads: [height, width, height, width].join(),
-  };
-  const name = settingName(node);
-  return missing.map((attribute) => {
-    const flag = `${name}.${attribute}=${examples[attribute]}`;
-    return `--set ${/^[\w./:=,@+-]+$/.test(flag) ? flag : `'${flag}'`}`;
-  });
+  return { code, node: nodeLabel(layer.node), found, ...(lost && { lost }) };
 }
 
 /** auto_pad as numbers where these do not depend on a length that is free. */
@@ -166,9 +152,17 @@ function complete(
   }
   const pads = known.pads ?? forced?.pads ?? (layer.hasDefaults ? ([0, 0, 0, 0] as const) : undefined);
   if (strides && pads) return { geometry: { ...base, strides, pads }, recovered: forced?.evidence ?? "" };
-  const missing = [strides ? "" : "strides", pads ? "" : "pads"].filter(Boolean);
+  const missing = [strides ? [] : (["strides"] as const), pads ? [] : (["pads"] as const)].flat();
   const found = `weight ${layer.weight} ${dims.join("x")}, but no ${missing.join(" and ")}`;
-  return problem(layer, "ADN_ADDER_INCOMPLETE", found, flagsFor(layer, missing, dims));
+  return problem(layer, "ADN_ADDER_INCOMPLETE", found, {
+    node: layer.node,
+    name: settingName(layer.node),
+    x: layer.x,
+    output: layer.output,
+    weightDims: dims,
+    known: { strides, pads, dilations, group },
+    missing,
+  });
 }
 
 const isZero = (tensor: Tensor): boolean =>

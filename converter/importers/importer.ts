@@ -65,8 +65,26 @@ export interface ImportProblem {
   readonly node: string;
   /** What was found, and what is missing. */
   readonly found: string;
-  /** Flags that would complete it; empty when flags cannot help. */
-  readonly flags: readonly string[];
+  /** What flags would complete; absent when flags cannot help. */
+  readonly lost?: LostGeometry;
+}
+
+/** A layer whose strides or pads are not in the file. */
+export interface LostGeometry {
+  readonly node: Node;
+  /** The name by which the user addresses the node. */
+  readonly name: string;
+  readonly x: string;
+  readonly output: string;
+  /** [M, C/group, KH, KW]. */
+  readonly weightDims: readonly number[];
+  readonly known: {
+    readonly strides?: readonly [number, number] | undefined;
+    readonly pads?: readonly [number, number, number, number] | undefined;
+    readonly dilations: readonly [number, number];
+    readonly group: number;
+  };
+  readonly missing: readonly ("strides" | "pads")[];
 }
 
 export interface ImportReport {

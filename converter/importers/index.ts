@@ -8,10 +8,11 @@ import { aten } from "./aten.ts";
 import { cdist } from "./cdist.ts";
 import { customOps } from "./custom-ops.ts";
 import { inlineForeignFunctions } from "./functions.ts";
-import type { ImportContext, ImportedLayer, ImportOptions, ImportProblem, ImportReport } from "./importer.ts";
+import type { ImportContext, ImportedLayer, ImportOptions, ImportReport, LostGeometry } from "./importer.ts";
 import { importInlined } from "./inlined.ts";
 import { normaliseGraph, widenModel } from "./normalise.ts";
 import { pythonOps } from "./python-ops.ts";
+import { suggestGeometry } from "./suggest-geometry.ts";
 import { type Translator, translateNodes } from "./translate.ts";
 
 export type {
@@ -26,22 +27,47 @@ export type {
 /** Families of foreign nodes; the first that knows a node has it. */
 const translators: readonly Translator[] = [customOps, pythonOps, aten, cdist];
 
+/** Flags that complete a layer, one line a layer. */
+function flagsFor(
+  { name, missing }: LostGeometry,
+  choice: Record<"strides" | "pads", readonly number[]>,
+): string {
+  const flags = missing.map((attribute) => {
+    const flag = `${name}.${attribute}=${choice[attribute].join()}`;
+    return `--set ${/^[\w./:=,@+-]+$/.test(flag) ? flag : `'${flag}'`}`;
+  });
+  return `\n  ${flags.join(" ")}`;
+}
+
+/** Flags for all layers: values under which the network's shapes fit together, else the most common ones. */
+function proposeFlags(lost: readonly LostGeometry[], { model, options }: ImportContext): string {
+  const fitting = suggestGeometry(model, options.ops, lost);
+  const lines = lost.map((layer, index) => {
+    const [height, width] = layer.weightDims.slice(2).map((length) => Math.floor((length - 1) / 2)) as [
+      number,
+      number,
+    ];
+    return flagsFor(layer, fitting?.[index] ?? { strides: [1, 1], pads: [height, width, height, width] });
+  });
+  const offer = fitting ? "these fit all shapes, so try them first:" : "for example";
+  return `pass what the network has, pads as top,left,bottom,right; ${offer}${lines.join("")}`;
+}
+
 /** One error that names every node that must be a layer and cannot be; the flags come last, ready to be copied. */
-function throwProblems(problems: readonly ImportProblem[]): void {
+function throwProblems(context: ImportContext): void {
+  const { problems } = context;
   if (problems.length === 0) return;
   const isIncomplete = problems.every(({ code }) => code === "ADN_ADDER_INCOMPLETE");
   const count = problems.length === 1 ? "1 adder layer" : `${problems.length} adder layers`;
   const named = problems.map(({ node, found }) => `${node} (${found})`).join(", ");
-  const flags = problems.flatMap((problem) =>
-    problem.flags.length > 0 ? [`\n  ${problem.flags.join(" ")}`] : [],
-  );
+  const lost = problems.flatMap((problem) => problem.lost ?? []);
   throw new AdderNetError(
     isIncomplete ? "ADN_ADDER_INCOMPLETE" : "ADN_ADDER_UNRECOGNISED",
     `${count} ${isIncomplete ? "lost attributes in the export" : "cannot be made out"}: ${named}`,
     {
       fix:
-        flags.length > 0
-          ? `pass what the network has, pads as top,left,bottom,right, for example${flags.join("")}`
+        lost.length > 0
+          ? proposeFlags(lost, context)
           : "export with a symbolic() that writes addernet::Adder2d",
     },
   );
@@ -94,7 +120,7 @@ export function importAdders(model: Model, options: ImportOptions): ImportReport
   for (const node of inlined) context.forms.set(node, "function");
   if (inlined.length > 0) normaliseGraph(model);
   translateNodes(context, translators);
-  throwProblems(context.problems);
+  throwProblems(context);
   checkSettings(context);
   removeDead(model.graph);
   const meaning = cloneModel(model);

@@ -93,7 +93,7 @@ function translate(node: Node, scope: Scope): readonly Node[] | undefined {
   if (operands === undefined || !looksLikeAdder(operands, scope)) {
     if (isAdder === "perhaps") return undefined;
     const found = "operands that are no weight and feature map";
-    scope.context.problems.push({ code: "ADN_ADDER_UNRECOGNISED", node: nodeLabel(node), found, flags: [] });
+    scope.context.problems.push({ code: "ADN_ADDER_UNRECOGNISED", node: nodeLabel(node), found });
     return [node];
   }
   if (isAdder === "perhaps") warnOfAssumption(node, operands, scope);
