@@ -20,7 +20,8 @@ const wrapperKeys = [
 
 const deepestWrapper = 6;
 const deepestModule = 64;
-const mostTensors = 100_000;
+/** Entries of dictionaries and modules looked at, those of shared ones each time: far beyond any network. */
+const mostEntries = 1_000_000;
 
 /** What may be known of a layer's geometry. */
 const keptAttributes = [
@@ -44,21 +45,29 @@ interface Views {
   readonly modules?: ModuleNode;
 }
 
-function addView(views: Map<string, TensorView>, name: string, value: PickleValue, where: string): void {
-  if (!isKind(value, "tensor") || value.view === undefined) return;
-  if (views.size >= mostTensors)
-    throw checkpointError(where, `the checkpoint names more than ${mostTensors} tensors`);
-  views.set(name, value.view);
+interface Walk {
+  readonly where: string;
+  entriesLeft: number;
+}
+
+function countEntry(walk: Walk): void {
+  if (walk.entriesLeft-- > 0) return;
+  throw checkpointError(walk.where, "the dictionaries or modules of the checkpoint are nested without end");
+}
+
+function addView(views: Map<string, TensorView>, name: string, value: PickleValue): void {
+  if (isKind(value, "tensor") && value.view !== undefined) views.set(name, value.view);
 }
 
 /** Entries that are tensors; dictionaries of dictionaries give names with dots. */
-function viewsOfDict(dict: PickledDict, where: string): Map<string, TensorView> {
+function viewsOfDict(dict: PickledDict, walk: Walk): Map<string, TensorView> {
   const views = new Map<string, TensorView>();
   const visit = (part: PickledDict, prefix: string, depth: number): void => {
     for (const [key, value] of part.entries) {
+      countEntry(walk);
       if (typeof key !== "string" && typeof key !== "number") continue;
       if (isKind(value, "dict") && depth < deepestWrapper) visit(value, `${prefix}${key}.`, depth + 1);
-      else addView(views, `${prefix}${key}`, value, where);
+      else addView(views, `${prefix}${key}`, value);
     }
   };
   visit(dict, "", 0);
@@ -95,18 +104,16 @@ function entriesOf(module: PickledObject): Iterable<[PickleValue, PickleValue]> 
 }
 
 /** Tensors and tree of a module. A module that is used twice gives its tensors under both names, as state_dict does. */
-function viewsOfModule(root: PickledObject, where: string): Views {
+function viewsOfModule(root: PickledObject, walk: Walk): Views {
   const views = new Map<string, TensorView>();
-  let visited = 0;
   const visit = (module: PickledObject, prefix: string, depth: number): ModuleNode => {
-    if (depth > deepestModule || ++visited > mostTensors) {
-      throw checkpointError(where, "the modules of the checkpoint are nested without end");
-    }
+    if (depth > deepestModule) walk.entriesLeft = 0;
     const children = new Map<string, ModuleNode>();
     for (const [key, value] of entriesOf(module)) {
+      countEntry(walk);
       if (typeof key !== "string") continue;
       if (isModule(value)) children.set(key, visit(value, `${prefix}${key}.`, depth + 1));
-      else addView(views, `${prefix}${key}`, value, where);
+      else addView(views, `${prefix}${key}`, value);
     }
     const attributes = keptAttributes
       .map((name) => [name, attributeOf(module.state.get(name))] as const)
@@ -117,17 +124,18 @@ function viewsOfModule(root: PickledObject, where: string): Views {
   return { views, modules };
 }
 
-function viewsOf(value: PickleValue | undefined, where: string, depth = 0): Views | undefined {
-  if (isModule(value)) return viewsOfModule(value, where);
+function viewsOf(value: PickleValue | undefined, walk: Walk, depth = 0): Views | undefined {
+  if (isModule(value)) return viewsOfModule(value, walk);
   if (!isKind(value, "dict") || depth > deepestWrapper) return undefined;
   for (const key of wrapperKeys) {
+    countEntry(walk);
     const inner = value.entries.get(key);
-    const found = isKind(inner, "dict", "object") ? viewsOf(inner, where, depth + 1) : undefined;
+    const found = isKind(inner, "dict", "object") ? viewsOf(inner, walk, depth + 1) : undefined;
     if (found !== undefined && found.views.size > 0) return found;
   }
   const modules = [...value.entries.values()].filter(isModule);
-  if (modules.length === 1) return viewsOfModule(modules[0]!, where);
-  return { views: viewsOfDict(value, where) };
+  if (modules.length === 1) return viewsOfModule(modules[0]!, walk);
+  return { views: viewsOfDict(value, walk) };
 }
 
 function nothingFound(value: PickleValue, where: string): Error {
@@ -142,7 +150,7 @@ function nothingFound(value: PickleValue, where: string): Error {
 
 /** Tensors, each materialised once however many names it has, and the tree of modules where there is one. Errors: ADN_CHECKPOINT. */
 export function collectTensors(value: PickleValue, budget: Budget, where: string): Collected {
-  const found = viewsOf(value, where);
+  const found = viewsOf(value, { where, entriesLeft: mostEntries });
   if (found === undefined || found.views.size === 0) throw nothingFound(value, where);
   const read = new Map<TensorView, Tensor>();
   const tensors = new Map<string, Tensor>();

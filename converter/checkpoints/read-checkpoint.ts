@@ -5,43 +5,40 @@ import { collectTensors } from "./collect.ts";
 import { makeHost } from "./pickle/host.ts";
 import { type PickleResult, runPickle } from "./pickle/machine.ts";
 import { opcodes } from "./pickle/opcodes.ts";
+import { latin1Text } from "./pickle/values.ts";
 import { isSafetensors, readSafetensors } from "./safetensors.ts";
 import { type Budget, budgetFor } from "./tensor-view.ts";
 import { isLegacyMagic, readTorchLegacy, readTorchLegacyNested } from "./torch-legacy.ts";
 import { readTorchZip } from "./torch-zip.ts";
 import { isZip } from "./zip.ts";
 
-/** First bytes of what is sometimes taken for a checkpoint, and of what a pickle may begin with. */
-const otherFormats: readonly (readonly [start: string, name: string])[] = [
-  ["\x89HDF", "an HDF5 file"],
-  ["\x93NUMPY", "an .npy file"],
-  ["\x1f\x8b", "a gzip file: decompress it first"],
-  ["GGUF", "a GGUF file"],
-  ["\x08\x03\x12", "an ONNX model"],
-  ["%PDF", "a PDF file"],
-  ["<", "a web page: the download failed"],
-  ["version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded"],
+const begins =
+  (text: string, at = 0) =>
+  (head: string): boolean =>
+    head.startsWith(text, at);
+
+/** Files that are sometimes taken for checkpoints, by their first characters. */
+const otherFormats: readonly (readonly [name: string, isIt: (head: string) => boolean])[] = [
+  ["an HDF5 file", begins("\x89HDF")],
+  ["an .npy file", begins("\x93NUMPY")],
+  ["a gzip file: decompress it first", begins("\x1f\x8b")],
+  ["a GGUF file", begins("GGUF")],
+  ["an ONNX model", (head) => begins("\x08")(head) && (begins("\x12", 2)(head) || begins(":", 2)(head))],
+  ["a PDF file", begins("%PDF")],
+  ["a web page: the download failed", begins("<")],
+  ["a Git LFS pointer: the file itself was not downloaded", begins("version https://git-lfs")],
+  ["a tar file", begins("ustar", 257)],
 ];
 const pickleStarts = "\x80(]}cdlt)NIJKMFGSTUVX";
-
-function startsWith(bytes: Uint8Array, text: string): boolean {
-  return (
-    bytes.length >= text.length && [...text].every((character, at) => bytes[at] === character.charCodeAt(0))
-  );
-}
 
 function refuseOtherFormats(bytes: Uint8Array, where: string): void {
   const expected = "a file that torch.save, pickle.dump or safetensors wrote";
   if (bytes.length === 0) throw checkpointError(where, "the file is empty", { expected });
-  const other = otherFormats.find(([start]) => startsWith(bytes, start));
+  const head = latin1Text(bytes.subarray(0, 300));
+  const other = otherFormats.find(([start]) => start.test(head));
   if (other !== undefined)
     throw checkpointError(where, "this is no checkpoint", { expected, found: other[1] });
-  if (startsWith(bytes.subarray(257), "ustar")) {
-    throw checkpointError(where, "this is no checkpoint", { expected, found: "a tar file" });
-  }
-  if (!pickleStarts.includes(String.fromCharCode(bytes[0]!))) {
-    throw checkpointError(where, "this is no checkpoint", { expected });
-  }
+  if (!pickleStart.test(head)) throw checkpointError(where, "this is no checkpoint", { expected });
 }
 
 /** The first pickle tells the old torch format from a plain one. */
