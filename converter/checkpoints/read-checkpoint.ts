@@ -35,10 +35,11 @@ function refuseOtherFormats(bytes: Uint8Array, where: string): void {
   const expected = "a file that torch.save, pickle.dump or safetensors wrote";
   if (bytes.length === 0) throw checkpointError(where, "the file is empty", { expected });
   const head = latin1Text(bytes.subarray(0, 300));
-  const other = otherFormats.find(([start]) => start.test(head));
-  if (other !== undefined)
-    throw checkpointError(where, "this is no checkpoint", { expected, found: other[1] });
-  if (!pickleStart.test(head)) throw checkpointError(where, "this is no checkpoint", { expected });
+  const other = otherFormats.find(([, isIt]) => isIt(head));
+  if (other !== undefined) {
+    throw checkpointError(where, "this is no checkpoint", { expected, found: other[0] });
+  }
+  if (!pickleStarts.includes(head[0]!)) throw checkpointError(where, "this is no checkpoint", { expected });
 }
 
 /** The first pickle tells the old torch format from a plain one. */
