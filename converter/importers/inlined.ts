@@ -21,6 +21,7 @@ import {
   nodeName,
   placeConstant,
   reportLayer,
+  settleNames,
 } from "./place-adder.ts";
 import { type BindingPair, bindingPairs } from "./tracing/bindings.ts";
 import { type ConcreteFacts, concreteFacts } from "./tracing/concrete-facts.ts";
@@ -327,4 +328,5 @@ export function importInlined(context: ImportContext): void {
   if (tracing.layers.length === 0) return;
   sortNodes(graph);
   removeDead(graph);
+  settleNames(graph, context.layers);
 }

@@ -1,7 +1,7 @@
 // Writes an adder layer into a graph: the node, its constants, its name, and the entry in the report.
 
 import { intAttribute, intsAttribute } from "../../src/core/ir/attributes.ts";
-import { addInitializer, makeNode } from "../../src/core/ir/edit.ts";
+import { makeNode, namesIn, replaceUses } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Node } from "../../src/core/ir/model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import type { ImportContext, ImportedLayer } from "./importer.ts";
@@ -17,15 +17,42 @@ export function nodeName(graph: Graph, wanted: string | undefined, except?: Node
   }
 }
 
-/** The name of a constant equal to `tensor` that already is called `wanted`, or of one added under a name close to it. */
+function areSame(a: Tensor, b: Tensor): boolean {
+  const sameKind = a.type === b.type && a.dims.join() === b.dims.join();
+  return sameKind && Array.prototype.every.call(a.data, (value, at) => value === b.data[at]);
+}
+
+/** Puts a constant into the graph under `wanted`, or "wanted_1" … where another has the name; one that is there already is shared. */
 export function placeConstant(graph: Graph, wanted: string, tensor: Tensor): string {
-  const present = graph.initializers.get(wanted);
-  const isSame =
-    present !== undefined &&
-    present.type === tensor.type &&
-    present.dims.join() === tensor.dims.join() &&
-    Array.prototype.every.call(present.data, (value, at) => value === tensor.data[at]);
-  return isSame ? wanted : addInitializer(graph, wanted, tensor);
+  const taken = namesIn(graph);
+  for (let number = 0; ; number++) {
+    const name = number === 0 ? wanted : `${wanted}_${number}`;
+    const present = graph.initializers.get(name);
+    if (present !== undefined && areSame(present, tensor)) return name;
+    if (taken.has(name)) continue;
+    graph.initializers.set(name, tensor);
+    return name;
+  }
+}
+
+/** Gives constants of adder nodes that are called "wanted_1" the name they should have, where it has become free. */
+export function settleNames(graph: Graph, layers: readonly ImportedLayer[]): void {
+  const taken = namesIn(graph);
+  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
+  for (const { node, layer } of layers) {
+    const [, weight, bias] = nodes.get(node)?.inputs ?? [];
+    for (const [name, wanted] of [
+      [weight, `${layer}.adder`],
+      [bias, `${layer}.b`],
+    ] as const) {
+      const tensor = name ? graph.initializers.get(name) : undefined;
+      if (!name?.startsWith(`${wanted}_`) || tensor === undefined || taken.has(wanted)) continue;
+      graph.initializers.delete(name);
+      graph.initializers.set(wanted, tensor);
+      replaceUses(graph, name, wanted);
+      taken.add(wanted);
+    }
+  }
 }
 
 /** Attributes of an adder node with nothing left to default. */

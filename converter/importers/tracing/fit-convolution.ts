@@ -124,10 +124,10 @@ function leastStride(axis: AxisPlaces): number {
   return Math.max(1, room + 1);
 }
 
-/** Strides of height and width; an axis with a single output takes the other's, unless it needs a larger one. */
+/** Strides of height and width; axes with a single output take the least that leaves it single, one for both. */
 function stridesOf(height: AxisPlaces, width: AxisPlaces): [number, number] {
-  const known = [height, width].map((axis) => axis.stride ?? leastStride(axis));
-  return [height.stride ?? Math.max(...known), width.stride ?? Math.max(...known)];
+  const hidden = [height, width].filter(({ stride }) => stride === undefined).map(leastStride);
+  return [height.stride ?? Math.max(...hidden), width.stride ?? Math.max(...hidden)];
 }
 
 function fitAxis(axis: AxisPlaces, stride: number): AxisFit | undefined {

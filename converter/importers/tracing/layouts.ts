@@ -3,12 +3,23 @@
 /** Order of a value's axes: n batch, c channels or filters, h height, w width, l height and width as one axis. */
 export type Layout = "nchw" | "nc" | "ncl" | "chwn" | "nhwc" | "nch" | "nhc" | "cn";
 
-/** Layouts of a layer's value and source, in the order in which they are tried. */
-export const layoutPairs: readonly (readonly [value: Layout, source: Layout])[] = [
+export interface LayoutPair {
+  readonly value: Layout;
+  readonly source: Layout;
+  /**
+   * Layouts few networks use: only what is furthest back can be the source then, so that no im2col matrix is taken for a feature map.
+   */
+  readonly isUnusual: boolean;
+}
+
+const usual = [
   ["nchw", "nchw"],
   ["nc", "nc"],
   ["nchw", "nc"],
   ["nc", "nchw"],
+] as const;
+
+const unusual = [
   ["ncl", "nchw"],
   ["chwn", "nchw"],
   ["nchw", "chwn"],
@@ -21,6 +32,12 @@ export const layoutPairs: readonly (readonly [value: Layout, source: Layout])[] 
   ["nhc", "nch"],
   ["nch", "nhc"],
   ["cn", "nc"],
+] as const;
+
+/** Layouts of a layer's value and source, in the order in which they are tried. */
+export const layoutPairs: readonly LayoutPair[] = [
+  ...usual.map(([value, source]) => ({ value, source, isUnusual: false })),
+  ...unusual.map(([value, source]) => ({ value, source, isUnusual: true })),
 ];
 
 const canonical = ["n", "c", "h", "w", "l"];

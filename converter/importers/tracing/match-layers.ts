@@ -3,7 +3,7 @@
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type AxisFit, type ConvolutionFit, fitConvolution } from "./fit-convolution.ts";
-import { type Layout, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
+import { type Layout, type LayoutPair, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
 import { isMovement } from "./movement.ts";
 import { arrangeSum, type Reading, readFrom } from "./sum-labels.ts";
 import { distancesIn, findSums, partsOf, type Sum } from "./sums.ts";
@@ -149,17 +149,26 @@ function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
   const fitOf = memoised((at: number, valueLayout: Layout, source: string, sourceLayout: Layout) =>
     fitSum(chain[at]!, valueLayout, read(source, sourceLayout)),
   );
-  for (const isWanted of [(factor: number) => factor === -1, () => true]) {
-    for (const [valueLayout, sourceLayout] of layoutPairs) {
-      for (const [at, sum] of chain.entries()) {
-        if (sum.dims.length !== valueLayout.length) continue;
-        for (const source of sources) {
-          if (scene.facts.dims(source)!.length !== sourceLayout.length) continue;
-          const found = fitOf(at, valueLayout, source, sourceLayout);
-          if (found === undefined || !isWanted(found.factor)) continue;
-          return { sum, source, valueLayout, sourceLayout, fit: found, reading: read(source, sourceLayout) };
-        }
+  const rank = (source: string): number => scene.facts.dims(source)!.length;
+  const firstIn = (pair: LayoutPair, isWanted: (factor: number) => boolean): Fitted | undefined => {
+    const tried = sources
+      .slice(0, pair.isUnusual ? 1 : undefined)
+      .filter((each) => rank(each) === pair.source.length);
+    for (const [at, sum] of chain.entries()) {
+      if (sum.dims.length !== pair.value.length) continue;
+      for (const source of tried) {
+        const fit = fitOf(at, pair.value, source, pair.source);
+        if (fit === undefined || !isWanted(fit.factor)) continue;
+        const reading = read(source, pair.source);
+        return { sum, source, valueLayout: pair.value, sourceLayout: pair.source, fit, reading };
       }
+    }
+    return undefined;
+  };
+  for (const isWanted of [(factor: number) => factor === -1, () => true]) {
+    for (const pair of layoutPairs) {
+      const found = firstIn(pair, isWanted);
+      if (found !== undefined) return found;
     }
   }
   return undefined;
@@ -184,12 +193,22 @@ function withBias(fitted: Fitted, chain: readonly Sum[], scene: Scene): Fitted {
   return fit === undefined ? fitted : { ...fitted, sum: next, fit };
 }
 
+/** Operands of nested additions, in one list. */
+function addends(sum: Sum): readonly Sum[] {
+  if (sum.kind === "added") return sum.parts.flatMap(addends);
+  return sum.kind === "scaled" ? addends(sum.of) : [sum];
+}
+
+/** More addends than this are the places of a kernel; fewer may be layers that are added. */
+const mostLayersAdded = 4;
+
 /** Layers in the sum that ends in `end`: itself, or else those among its parts. */
 function fitEnd(end: Sum, scene: Scene, found: Fitted[]): void {
   const chain = chainOf(end);
   if (chain.some(({ value }) => scene.barriers.has(value))) return;
   const fitted = firstFit(chain.filter(isSummed), scene);
   if (fitted === undefined) {
+    if (addends(chain[0]!).length > mostLayersAdded) return;
     for (const part of partsOf(chain[0]!)) if (isSummed(part)) fitEnd(part, scene, found);
     return;
   }
