@@ -10,10 +10,12 @@ import {
   type Draft,
   emit,
   flatten,
+  hasShape,
   type LayerKind,
   moveOn,
   shape,
   unflatten,
+  unknownChannels,
   use,
   windowAttributes,
 } from "./draft.ts";
@@ -63,10 +65,10 @@ function checkFilter(
   const expected =
     dims.length === 2 ? [dims[0]!, channels * height * width] : [dims[0]!, channels / groups, ...kernel];
   const bias = layer.bias?.dims;
-  if (bias !== undefined && shape(bias) !== shape([dims[0]!])) {
+  if (bias !== undefined && !hasShape(bias, [dims[0]!])) {
     draft.problems.push(`${layer.path}.bias is ${shape(bias)}, expected ${shape([dims[0]!])}`);
   }
-  if (shape(dims) === shape(expected)) return true;
+  if (hasShape(dims, expected)) return true;
   draft.problems.push(`${key} is ${shape(dims)}, expected ${shape(expected)}`);
   return false;
 }
@@ -118,13 +120,21 @@ function emitLinearAdder(draft: Draft, layer: FilterLayer, weight: Tensor, step:
   emitFilter(draft, layer, whole, { ...step, stride: 1, pad: 0 }, "adder", 1);
 }
 
+/** Goes on behind a layer that cannot be written, so that what follows is checked as well. */
+function skipFilter(draft: Draft, step: FilterStep, channels: number): void {
+  if (step.isLinear) draft.current = { ...draft.current, channels, height: 1, width: 1 };
+  else {
+    moveOn(draft, step.name, [step.kernel, step.kernel], step.stride, step.pad);
+    draft.current = { ...draft.current, channels };
+  }
+}
+
 function missingFilter(draft: Draft, step: FilterStep): void {
   const { channels, height, width } = draft.current;
   const kernel = step.isLinear ? [height, width] : [step.kernel, step.kernel];
-  const outputs = step.outputs === "classes" ? (draft.classes ?? "classes") : step.outputs;
-  draft.problems.push(`missing ${step.name}.adder or .weight [${[outputs, channels, ...kernel].join(", ")}]`);
-  moveOn(draft, step.name, kernel, step.stride, step.pad);
-  draft.current = { ...draft.current, channels: typeof outputs === "number" ? outputs : 1 };
+  const outputs = step.outputs === "classes" ? (draft.classes ?? unknownChannels) : step.outputs;
+  draft.problems.push(`missing ${step.name}.adder or .weight ${shape([outputs, channels, ...kernel])}`);
+  skipFilter(draft, step, unknownChannels);
 }
 
 function addBoundFilter(draft: Draft, layer: FilterLayer, step: FilterStep): void {
@@ -136,8 +146,7 @@ function addBoundFilter(draft: Draft, layer: FilterLayer, step: FilterStep): voi
   checkModule(draft, layer, step);
   if (step.outputs === "classes") checkClasses(draft, layer.path, layer.weight.dims[0]!);
   if (!fits) {
-    moveOn(draft, layer.path, [step.kernel, step.kernel], step.stride, step.pad);
-    draft.current = { ...draft.current, channels: layer.weight.dims[0]! };
+    skipFilter(draft, step, layer.weight.dims[0]!);
     return;
   }
   const weight = asFloat32(layer.weight, `${draft.where}, tensor ${key}`);

@@ -6,7 +6,16 @@ import type { Node } from "../../src/core/ir/model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { addFilter } from "./add-filter.ts";
 import { addActivation, addNorm } from "./add-norm.ts";
-import { type Current, type Draft, emit, type GraphOptions, moveOn, windowAttributes } from "./draft.ts";
+import {
+  type Current,
+  type Draft,
+  emit,
+  type GraphOptions,
+  hasShape,
+  moveOn,
+  shape,
+  windowAttributes,
+} from "./draft.ts";
 import type { AverageStep, MaxPoolStep, ResidualStep, Step, Topology } from "./topology.ts";
 
 export interface DraftGraph {
@@ -37,7 +46,7 @@ function addAverage(draft: Draft, step: AverageStep): void {
   draft.current = { ...draft.current, height: 1, width: 1 };
 }
 
-const extent = ({ channels, height, width }: Current): string => `${channels}x${height}x${width}`;
+const extent = ({ channels, height, width }: Current): number[] => [channels, height, width];
 
 function addResidual(draft: Draft, step: ResidualStep): void {
   const start = draft.current;
@@ -46,11 +55,11 @@ function addResidual(draft: Draft, step: ResidualStep): void {
   draft.current = start;
   const hasLayers = step.shortcut.some((part) => "name" in part && draft.binding.has(part.name));
   if (hasLayers || !step.isShortcutOptional) addSteps(draft, step.shortcut);
-  if (extent(draft.current) !== extent(body)) {
-    draft.problems.push(
-      `${step.name}: the shortcut gives ${extent(draft.current)}, the body ${extent(body)}`,
-    );
+  const [shortcut, expected] = [extent(draft.current), extent(body)];
+  if (!hasShape(shortcut, expected) && !hasShape(expected, shortcut)) {
+    draft.problems.push(`${step.name}: the shortcut gives ${shape(shortcut)}, the body ${shape(expected)}`);
   }
+  draft.current = { ...draft.current, channels: Number.isNaN(body.channels) ? shortcut[0]! : body.channels };
   emit(draft, "Add", `${step.name}.add`, [body.value]);
 }
 

@@ -44,7 +44,17 @@ export interface Draft extends GraphOptions {
   current: Current;
 }
 
-export const shape = (dims: readonly number[]): string => `[${dims.join(", ")}]`;
+/** The channels after a layer that the checkpoint does not have: whatever follows is not held against them. */
+export const unknownChannels = Number.NaN;
+
+export const shape = (dims: readonly number[]): string =>
+  `[${dims.map((dim) => (Number.isNaN(dim) ? "?" : dim)).join(", ")}]`;
+
+/** True where the shapes agree, as far as the expected one is known. */
+export function hasShape(found: readonly number[], expected: readonly number[]): boolean {
+  const agree = (dim: number, axis: number): boolean => Number.isNaN(dim) || dim === found[axis];
+  return found.length === expected.length && expected.every(agree);
+}
 
 export function emit(
   draft: Draft,

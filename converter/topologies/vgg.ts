@@ -26,8 +26,10 @@ const flattened = (size: number): Topology => ({
   steps: [...features(), classifier],
 });
 
-/** The classifier's width tells the input's size; without an input shape the usual ones are tried. */
+/** The classifier's width tells the input's size: without an input shape the usual ones are tried first, then every multiple of 8. */
+const sizes = [...new Set([32, 28, 64, 224, ...Array.from({ length: 32 }, (_, index) => 8 * (index + 1))])];
+
 export const vggSmallVariants: readonly Topology[] = [
-  ...[32, 28, 64, 224].map(flattened),
+  ...sizes.map(flattened),
   { ...flattened(32), steps: [...features(), average, classifier] },
 ];
