@@ -1,5 +1,6 @@
-// Generates src/core/onnx/generated/onnx-proto.{js,d.ts} from the ONNX schema: one module without dependencies,
-// eval or Node built-ins. It also lands in dist/, because tsc does not copy JavaScript.
+// Generates src/core/onnx/generated/ from the ONNX schema: a module that reads messages and one that writes them, so that what only
+// reads does not carry the other; without dependencies, eval or Node built-ins. They also land in dist/, because tsc does not copy
+// JavaScript.
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -20,50 +21,82 @@ const pbjsOptions = [
   ["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-service"],
 ].flat();
 
-async function staticCode() {
+/** What pbjs writes for both modules and nothing here uses: defaults, copying constructors. */
+const unusedEverywhere = [
+  /^\s*this\.\w+ = \[\];\n/gm,
+  /^\s*\w+\.prototype\.\w+ = (null|\$util\.emptyArray);\n/gm,
+  /^\s*if \(properties\)\n.*\n.*\n.*this\[keys\[i\]\] = properties\[keys\[i\]\];\n/gm,
+];
+
+/**
+ * Both modules: the pbjs flag that leaves the other's code out, unused code (absent fields stay undefined, so that a message of two
+ * bytes costs one small object; unknown fields are not kept), and what the module exports.
+ */
+const modules = {
+  "read-proto": {
+    flag: "--no-encode",
+    unusedCode: [...unusedEverywhere, /^\s*if \(!reader\.discardUnknown\) \{\n.*\n.*\n\s*\}\n/gm],
+    part: "Reader",
+    declaration: "export function decodeModelProto(bytes: Uint8Array): ModelProto;",
+  },
+  "write-proto": {
+    flag: "--no-decode",
+    unusedCode: [
+      ...unusedEverywhere,
+      /^\s*if \(message\.\$unknowns != null .*\n.*\n.*\n/gm,
+      / && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g,
+    ],
+    part: "Writer",
+    declaration: "export function encodeModelProto(message: ModelProto, sizeHint: number): Uint8Array;",
+  },
+};
+
+/** The schema without its enums: their fields are plain numbers. */
+async function schemaWithoutEnums() {
+  const schema = await readFile(schemaFile, "utf8");
+  return schema.replaceAll(/^ *enum \w+ \{[^}]*\}\n/gm, "");
+}
+
+async function staticCode({ flag, unusedCode }) {
   const { main } = require("protobufjs-cli/pbjs");
   const scratch = await mkdtemp(join(tmpdir(), "onnx-proto-"));
   try {
-    const out = join(scratch, "static.js");
+    const [schema, out] = [join(scratch, "onnx.proto"), join(scratch, "static.js")];
+    await writeFile(schema, await schemaWithoutEnums());
     await new Promise((done, fail) => {
-      main([...pbjsOptions, "--out", out, schemaFile], (error) => (error ? fail(error) : done()));
+      main([...pbjsOptions, flag, "--out", out, schema], (error) => (error ? fail(error) : done()));
     });
-    return withoutUnusedCode(await readFile(out, "utf8"));
+    return withoutUnusedCode(await readFile(out, "utf8"), unusedCode);
   } finally {
     await rm(scratch, { recursive: true });
   }
 }
 
-/**
- * What pbjs writes and nothing here uses: defaults (absent fields stay undefined, so that a message of two bytes costs one
- * small object), copying constructors, keeping of unknown fields.
- */
-const unusedCode = [
-  /^\s*this\.\w+ = \[\];\n/gm,
-  /^\s*\w+\.prototype\.\w+ = (null|\$util\.emptyArray);\n/gm,
-  /^\s*if \(properties\)\n.*\n.*\n.*this\[keys\[i\]\] = properties\[keys\[i\]\];\n/gm,
-  /^\s*if \(message\.\$unknowns != null .*\n.*\n.*\n/gm,
-  /^\s*if \(!reader\.discardUnknown\) \{\n.*\n.*\n\s*\}\n/gm,
-  / && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g,
-];
-
-function withoutUnusedCode(source) {
+function withoutUnusedCode(source, unusedCode) {
   return unusedCode.reduce((text, pattern) => {
     if (text.search(pattern) === -1) throw new Error(`pbjs no longer writes ${pattern}`);
     return text.replaceAll(pattern, "");
   }, source);
 }
 
-const minimal = `
-  export { default as Reader } from "protobufjs/src/reader.js";
-  export { default as Writer } from "protobufjs/src/writer.js";
+const minimal = (part) => `
+  export { default as ${part} } from "protobufjs/src/${part.toLowerCase()}.js";
   import util from "protobufjs/src/util/minimal.js";
   export const LongBits = util.LongBits;
   export { util };
 `;
-const minimalForStatic = `
-  import { Reader, Writer, util } from "protobufjs-minimal";
-  export default { Reader, Writer, util, roots: {} };
+const minimalForStatic = (part) => `
+  import { ${part}, util } from "protobufjs-minimal";
+  export default { ${part}, util, roots: {} };
+`;
+
+/** protobufjs carries its own float conversion for engines of old. */
+const floats = `
+  const at = (bytes, position) => new DataView(bytes.buffer, bytes.byteOffset + position);
+  exports.readFloatLE = (bytes, position) => at(bytes, position).getFloat32(0, true);
+  exports.readDoubleLE = (bytes, position) => at(bytes, position).getFloat64(0, true);
+  exports.writeFloatLE = (value, bytes, position) => at(bytes, position).setFloat32(0, value, true);
+  exports.writeDoubleLE = (value, bytes, position) => at(bytes, position).setFloat64(0, value, true);
 `;
 
 /** Parts of protobufjs that encode and decode never reach, and its optional Long. */
@@ -85,9 +118,9 @@ function modulesFrom(sources) {
   };
 }
 
-async function bundle() {
+async function bundle(name, module) {
   const { outputFiles } = await build({
-    entryPoints: [join(root, folder, "schema/entry.js")],
+    entryPoints: [join(root, folder, `schema/${name}.js`)],
     bundle: true,
     minify: true,
     write: false,
@@ -96,13 +129,14 @@ async function bundle() {
     target: "es2022",
     legalComments: "none",
     banner: {
-      js: "// Generated by scripts/generate-onnx-proto.mjs. Contains protobuf.js: see onnx-proto.LICENSE.txt.",
+      js: "// Generated by scripts/generate-onnx-proto.mjs. Contains protobuf.js: see LICENSE.protobufjs.txt.",
     },
     plugins: [
       modulesFrom({
-        "onnx-static": await staticCode(),
-        "protobufjs-minimal": minimal,
-        "protobufjs/minimal.js": minimalForStatic,
+        "onnx-static": await staticCode(module),
+        "protobufjs-minimal": minimal(module.part),
+        "protobufjs/minimal.js": minimalForStatic(module.part),
+        "./float": floats,
       }),
     ],
   });
@@ -142,23 +176,21 @@ async function declarations() {
   const interfaces = messageTypes(schema.lookup("onnx")).map((type) =>
     [`export interface ${interfaceName(type)} {`, ...type.fieldsArray.map(fieldLine), "}"].join("\n"),
   );
-  return [
-    "// Generated by scripts/generate-onnx-proto.mjs.",
-    ...interfaces,
-    "export function decodeModelProto(bytes: Uint8Array): ModelProto;",
-    "export function encodeModelProto(message: ModelProto, sizeHint: number): Uint8Array;\n",
-  ].join("\n");
+  return ["// Generated by scripts/generate-onnx-proto.mjs.", ...interfaces, ""].join("\n");
 }
 
 const files = {
-  "onnx-proto.js": await bundle(),
-  "onnx-proto.d.ts": await declarations(),
-  "onnx-proto.LICENSE.txt": await readFile(require.resolve("protobufjs/LICENSE"), "utf8"),
+  "messages.d.ts": await declarations(),
+  "LICENSE.protobufjs.txt": await readFile(require.resolve("protobufjs/LICENSE"), "utf8"),
 };
-for (const target of [folder, join("dist", folder)]) {
-  await mkdir(join(root, target, "generated"), { recursive: true });
-  for (const [name, text] of Object.entries(files))
-    await writeFile(join(root, target, "generated", name), text);
+for (const [name, module] of Object.entries(modules)) {
+  files[`${name}.js`] = await bundle(name, module);
+  files[`${name}.d.ts`] = `import type { ModelProto } from "./messages.js";\n${module.declaration}\n`;
+  console.log(`${name}.js: ${gzipSync(files[`${name}.js`]).length} bytes gzipped`);
 }
-const size = files["onnx-proto.js"].length;
-console.log(`onnx-proto.js: ${size} bytes, ${gzipSync(files["onnx-proto.js"]).length} gzipped`);
+for (const target of [folder, join("dist", folder)]) {
+  const generated = join(root, target, "generated");
+  await rm(generated, { recursive: true, force: true });
+  await mkdir(generated, { recursive: true });
+  for (const [name, text] of Object.entries(files)) await writeFile(join(generated, name), text);
+}

@@ -90,7 +90,8 @@ describe("architecture", () => {
   it("keeps protobuf inside the codec", () => {
     const offenders = files.filter(
       (file) =>
-        !file.startsWith("src/core/onnx/") && importsOf(file).some((name) => name.includes("onnx-proto")),
+        !file.startsWith("src/core/onnx/") &&
+        importsOf(file).some((name) => name.includes("onnx/generated/")),
     );
     expect(offenders).toEqual([]);
   });

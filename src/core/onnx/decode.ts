@@ -27,19 +27,19 @@ import {
   makeExternalReader,
   type ReadExternalData,
 } from "./external-data.ts";
-import {
-  type AttributeProto,
-  decodeModelProto,
-  type FunctionProto,
-  type GraphProto,
-  type ModelProto,
-  type NodeProto,
-  type OperatorSetIdProto,
-  type TensorProto,
-  type TensorShapeProtoDimension,
-  type TypeProto,
-  type ValueInfoProto,
-} from "./generated/onnx-proto.js";
+import type {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  OperatorSetIdProto,
+  TensorProto,
+  TensorShapeProtoDimension,
+  TypeProto,
+  ValueInfoProto,
+} from "./generated/messages.js";
+import { decodeModelProto } from "./generated/read-proto.js";
 import { recognizeFile } from "./recognize.ts";
 import { decodeNotes, decodeTensor } from "./tensor-proto.ts";
 

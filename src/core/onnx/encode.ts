@@ -20,19 +20,19 @@ import type { Tensor } from "../tensor.ts";
 import { attributeTypeNumbers } from "./attribute-types.ts";
 import { encodeEntries } from "./entries.ts";
 import { checkLocation } from "./external-data.ts";
-import {
-  type AttributeProto,
-  encodeModelProto,
-  type FunctionProto,
-  type GraphProto,
-  type ModelProto,
-  type NodeProto,
-  type OperatorSetIdProto,
-  type TensorProto,
-  type TensorShapeProtoDimension,
-  type TypeProto,
-  type ValueInfoProto,
-} from "./generated/onnx-proto.js";
+import type {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  OperatorSetIdProto,
+  TensorProto,
+  TensorShapeProtoDimension,
+  TypeProto,
+  ValueInfoProto,
+} from "./generated/messages.js";
+import { encodeModelProto } from "./generated/write-proto.js";
 import { requiredIrVersion } from "./ir-version.ts";
 import { encodeTensor, moveOutside } from "./tensor-proto.ts";
 

@@ -1,6 +1,6 @@
 // StringStringEntryProto lists <-> maps.
 
-import type { StringStringEntryProto } from "./generated/onnx-proto.js";
+import type { StringStringEntryProto } from "./generated/messages.js";
 
 /** Of entries with the same key the last one counts. */
 export function decodeEntries(entries: readonly StringStringEntryProto[] | undefined): Map<string, string> {

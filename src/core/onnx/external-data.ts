@@ -1,7 +1,7 @@
 // Tensors kept in files beside the model: where they may lie, and how a piece is taken out.
 
 import { AdderNetError } from "../errors.ts";
-import type { StringStringEntryProto } from "./generated/onnx-proto.js";
+import type { StringStringEntryProto } from "./generated/messages.js";
 
 /** TensorProto.DataLocation of tensors in other files. */
 export const externalLocation = 1;

@@ -6,7 +6,7 @@ import type { TensorNotes } from "../ir/model.ts";
 import { type BigIntArray, elementCount, type NumberArray, type Tensor } from "../tensor.ts";
 import { decodeEntries, encodeEntries } from "./entries.ts";
 import { type ExternalReader, externalLocation } from "./external-data.ts";
-import type { TensorProto } from "./generated/onnx-proto.js";
+import type { TensorProto } from "./generated/messages.js";
 
 type TypedField = "floatData" | "int32Data" | "int64Data" | "doubleData" | "uint64Data" | "stringData";
 

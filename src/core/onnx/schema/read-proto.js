@@ -1,7 +1,7 @@
-// What the generated bundle exports: bytes <-> ModelProto. 64-bit integers are bigints, all arrays are plain Uint8Arrays.
+// What the generated reader exports: bytes -> ModelProto. 64-bit integers are bigints, all arrays are plain Uint8Arrays.
 
 import { onnx } from "onnx-static";
-import { LongBits, Reader, Writer } from "protobufjs-minimal";
+import { LongBits, Reader } from "protobufjs-minimal";
 
 /** Fields and 64-bit list elements in one file; each may cost some hundred bytes, so more could exhaust memory. */
 const fieldLimit = 2 ** 23;
@@ -38,23 +38,9 @@ LongBits.prototype.toNumber = LongBits.prototype.toLong = function toBigInt(unsi
   return unsigned ? bits : BigInt.asIntN(64, bits);
 };
 
-LongBits.from = (value) => {
-  const bits = BigInt.asUintN(64, BigInt(value));
-  return new LongBits(Number(bits & 0xffffffffn), Number(bits >> 32n));
-};
-
 const noBuffers = { _configure() {} };
 Reader._configure(noBuffers);
-Writer._configure(noBuffers);
-Writer.alloc = (size) => new Uint8Array(size);
 
 export function decodeModelProto(bytes) {
   return onnx.ModelProto.decode(new LimitedReader(bytes));
-}
-
-/** `sizeHint` is about how many bytes will come out: it saves copying while the buffer grows. */
-export function encodeModelProto(message, sizeHint) {
-  const writer = new Writer();
-  writer._reserve(sizeHint);
-  return onnx.ModelProto.encode(message, writer).finish();
 }
