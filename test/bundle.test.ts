@@ -1,0 +1,66 @@
+// What a page loads: size of the entries as a bundler makes them, and nothing inside that a page may not have.
+
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { describe, expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+
+/** Kilobytes of a thousand bytes, gzipped. */
+const limits = { runtime: 80, converter: 120 } as const;
+
+interface Bundle {
+  readonly code: string;
+  /** What the bundle still asks for: with nothing marked as external, only what a browser cannot find. */
+  readonly imports: readonly string[];
+  readonly sources: readonly string[];
+}
+
+async function bundleOf(entry: string): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`${entry}/index.ts`],
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    outfile: "page.js",
+    format: "esm",
+    platform: "browser",
+    legalComments: "none",
+    external: ["node:*"],
+  });
+  const { imports, inputs } = metafile.outputs["page.js"]!;
+  return {
+    code: outputFiles[0]!.text,
+    imports: imports.map(({ path }) => path),
+    sources: Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
+  };
+}
+
+describe.each(Object.entries(limits))("addernet/%s bundled for a page", (entry, limit) => {
+  const bundle = bundleOf(entry);
+  it(`is at most ${limit} KB gzipped`, async () => {
+    expect(gzipSync((await bundle).code, { level: 9 }).length / 1000).toBeLessThanOrEqual(limit);
+  });
+  it("imports nothing, of Node least of all", async () => {
+    expect((await bundle).imports).toEqual([]);
+  });
+  it("evaluates no code, so that a strict content security policy can stay", async () => {
+    const evaluation =
+      /.{0,20}((?<![\w.$])(eval|Function)\s*\(|\b(globalThis|window|self)\.(eval|Function)\b).{0,20}/;
+    const found = evaluation.exec((await bundle).code)?.[0];
+    expect(found).toBeUndefined();
+  });
+});
+
+describe("addernet/runtime bundled for a page", () => {
+  it("carries the reader of ONNX bytes without the writer", async () => {
+    const [runtime, converter] = [await bundleOf("runtime"), await bundleOf("converter")];
+    const wire = (sources: readonly string[]) => sources.filter((path) => /-proto\.js$/.test(path)).sort();
+    const generated = (name: string) => `src/core/onnx/generated/${name}-proto.js`;
+    expect(wire(runtime.sources)).toEqual([generated("read")]);
+    expect(wire(converter.sources)).toEqual([generated("read"), generated("write")]);
+  });
+});
