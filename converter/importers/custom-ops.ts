@@ -5,7 +5,7 @@ import { getString, nodeLabel } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { columnProduct } from "./column-product.ts";
 import { type ForeignLayer, placeForeignLayer } from "./foreign-layer.ts";
-import { geometryAttributes } from "./geometry-attributes.ts";
+import { geometryAttributes, unreadableAttributes } from "./geometry-attributes.ts";
 import { layerOfNode, layerOfWeight } from "./layer-names.ts";
 import { layerOperands, type Operands } from "./layer-operands.ts";
 import { reportLayer } from "./place-adder.ts";
@@ -61,12 +61,15 @@ function wholeLayer(node: Node, operands: Operands, isKnown: boolean): ForeignLa
   const saysGeometry = [geometry.strides, geometry.pads, geometry.dilations, geometry.autoPad].some(
     (value) => value !== undefined,
   );
+  const unreadable = unreadableAttributes(node);
   return {
     node,
     ...operands,
     output: node.outputs[0]!,
     geometry,
-    hasDefaults: isKnown || saysGeometry,
+    // A default in place of something that cannot be read would be a guess.
+    hasDefaults: (isKnown || saysGeometry) && unreadable.length === 0,
+    unreadable,
     form: "custom op",
     evidence: `${nodeLabel(node)} is an adder layer by its name`,
   };

@@ -31,6 +31,8 @@ export interface ForeignLayer {
   readonly geometry: PartialGeometry;
   /** Whether what the node leaves out has the default of ONNX Conv; otherwise it was lost and is asked for. */
   readonly hasDefaults: boolean;
+  /** Attributes that are there and cannot be used. */
+  readonly unreadable?: readonly string[];
   readonly form: string;
   /** Why the node is an adder layer, as the beginning of a sentence. */
   readonly evidence: string;
@@ -132,6 +134,10 @@ function complete(
 ): Completed | ImportProblem {
   const { facts } = scope;
   const channels = facts.dims(layer.x)?.[1];
+  const unusable = layer.unreadable?.filter((name) => !/^(stride|pad)/.test(name)) ?? [];
+  if (unusable.length > 0) {
+    return problem(layer, "ADN_ADDER_UNRECOGNISED", `attribute ${unusable.join(", ")} cannot be read`);
+  }
   const known = mergeGeometry(given, { group: impliedGroup(channels, dims[1]!) });
   const dilations = known.dilations ?? [1, 1];
   const group = known.group ?? 1;
@@ -153,7 +159,8 @@ function complete(
   const pads = known.pads ?? forced?.pads ?? (layer.hasDefaults ? ([0, 0, 0, 0] as const) : undefined);
   if (strides && pads) return { geometry: { ...base, strides, pads }, recovered: forced?.evidence ?? "" };
   const missing = [strides ? [] : (["strides"] as const), pads ? [] : (["pads"] as const)].flat();
-  const found = `weight ${layer.weight} ${dims.join("x")}, but no ${missing.join(" and ")}`;
+  const unread = layer.unreadable?.length ? ` that can be read (${layer.unreadable.join(", ")})` : "";
+  const found = `weight ${layer.weight} ${dims.join("x")}, but no ${missing.join(" and ")}${unread}`;
   return problem(layer, "ADN_ADDER_INCOMPLETE", found, {
     node: layer.node,
     name: settingName(layer.node),

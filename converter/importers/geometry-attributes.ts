@@ -52,6 +52,10 @@ function pairOf(values: readonly number[] | undefined, least: number): Pair | un
   return [values[0]!, values[1] ?? values[0]!];
 }
 
+function groupOf(values: readonly number[] | undefined): number | undefined {
+  return values?.length === 1 && values[0]! >= 1 ? values[0] : undefined;
+}
+
 /** One number, height and width, or all four sides. Only ONNX's own name says in which order four different sides stand. */
 function padsOf(name: string, values: readonly number[]): Pads | undefined {
   if (values.some((value) => value < 0)) return undefined;
@@ -87,10 +91,19 @@ export function geometryAttributes(node: Node): PartialGeometry {
     strides: pairOf(find(node, aliases.strides)?.values, 1),
     pads: pads && padsOf(pads.name, pads.values),
     dilations: pairOf(find(node, aliases.dilations)?.values, 1),
-    group: find(node, aliases.group)?.values[0],
+    group: groupOf(find(node, aliases.group)?.values),
     kernel: pairOf(find(node, aliases.kernel)?.values, 1),
     autoPad: autoPadOf(node),
   };
+}
+
+/** Names of attributes that are there and say nothing that can be used: of a wrong type, out of range, in an order nobody knows. */
+export function unreadableAttributes(node: Node): string[] {
+  const geometry = geometryAttributes(node);
+  return (["strides", "pads", "dilations", "group", "kernel"] as const).flatMap((key) => {
+    const isRead = geometry[key] !== undefined || (key === "pads" && geometry.autoPad !== undefined);
+    return isRead ? [] : aliases[key].filter((name) => node.attributes.has(name));
+  });
 }
 
 /** Settings of a user as a geometry: 1 or 2 numbers for pairs, 1, 2 or 4 for pads. Undefined when some list has another length. */

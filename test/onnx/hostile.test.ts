@@ -234,6 +234,12 @@ const brokenModels: { readonly [name: string]: Case } = {
     graph: { initializer: [{ name: "w", dataType: 2, dims: [1], int32Data: [256] }] },
     message: /no uint8 \(found 256\)/,
   },
+  "a negative length of an input": {
+    graph: {
+      input: [{ name: "x", type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: -5 }] } } } }],
+    },
+    message: /value "x": a dim is negative \(found -5\)/,
+  },
   "negative dims": {
     graph: { initializer: [float({ dims: [-1], rawData: new Uint8Array(4) })] },
     message: /initialiser "w": the tensor has a negative dim/,

@@ -94,7 +94,9 @@ function decodeOpsets(
 
 function decodeDim({ dimValue, dimParam }: TensorShapeProtoDimension, place: string): Dim {
   if (dimValue === null || dimValue === undefined) return dimParam || null;
-  if (dimValue < 0n) return null;
+  // Some exporters write -1 for a length that is not known.
+  if (dimValue === -1n) return null;
+  if (dimValue < 0n) throw bad(place, "a dim is negative", { found: `${dimValue}` });
   if (dimValue <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(dimValue);
   throw bad(place, "a dim is too large", { found: `${dimValue}` }, "ADN_LIMIT");
 }
