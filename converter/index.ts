@@ -1,5 +1,6 @@
 // AdderNets out of PyTorch exports into optimised, verified ONNX.
 
+export * from "./checkpoints/index.ts";
 export {
   type Converted,
   type ConvertOptions,
@@ -12,4 +13,5 @@ export {
 export * from "./importers/index.ts";
 export { optimise } from "./optimise.ts";
 export * from "./passes/index.ts";
+export * from "./topologies/index.ts";
 export { type CheckOptions, type RunFile, type Verification, verify } from "./verify.ts";

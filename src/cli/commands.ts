@@ -9,7 +9,7 @@ interface CommandEntry {
 
 export const commands: Readonly<Record<string, CommandEntry>> = {
   convert: {
-    summary: "turn a PyTorch export into an optimised model, and verify it",
+    summary: "turn a PyTorch export or checkpoint into an optimised model, and verify it",
     load: async () => (await import("./commands/convert.ts")).convertCommand,
   },
   run: {

@@ -16,25 +16,36 @@ export interface ModelFile {
   readonly files: readonly string[];
 }
 
-const otherFormats: Readonly<Record<string, string>> = {
-  ".pth": "PyTorch checkpoints are not read",
-  ".pt": "PyTorch checkpoints are not read",
-  ".ckpt": "checkpoints are not read",
-  ".bin": "checkpoints are not read",
-  ".safetensors": "safetensors files are not read",
-  ".h5": "Keras files are not read",
-  ".tflite": "TensorFlow Lite models are not read",
-  ".ort": "onnxruntime's .ort files are not read",
+const aCheckpoint = {
+  problem: "this is a checkpoint: it holds weights without a network",
+  fix: "make a model of it first: addernet convert FILE --arch NAME -o net.onnx",
+};
+const otherModel = (name: string) => ({
+  problem: `${name} are not read`,
+  fix: "export the network with torch.onnx.export first",
+});
+
+const otherFormats: Readonly<Record<string, { readonly problem: string; readonly fix: string }>> = {
+  ".pth": aCheckpoint,
+  ".pt": aCheckpoint,
+  ".ckpt": aCheckpoint,
+  ".bin": aCheckpoint,
+  ".pkl": aCheckpoint,
+  ".pickle": aCheckpoint,
+  ".safetensors": aCheckpoint,
+  ".h5": otherModel("Keras files"),
+  ".tflite": otherModel("TensorFlow Lite models"),
+  ".ort": otherModel("onnxruntime's .ort files"),
 };
 
 function refuseOtherFormats(path: string): void {
   const extension = /\.[^./\\]+$/.exec(path)?.[0].toLowerCase() ?? "";
-  const problem = otherFormats[extension];
-  if (problem === undefined) return;
-  throw new AdderNetError("ADN_FILE", problem, {
+  const other = otherFormats[extension];
+  if (other === undefined) return;
+  throw new AdderNetError("ADN_FILE", other.problem, {
     where: path,
     expected: "an .onnx file, with its external data beside it",
-    fix: "export the network with torch.onnx.export first",
+    fix: other.fix,
   });
 }
 

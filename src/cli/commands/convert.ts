@@ -1,7 +1,13 @@
 // addernet convert: an export in, an optimised and verified model out.
 
 import { basename } from "node:path";
-import { type Converted, type ConvertProgress, convert, defaultCheck } from "../../../converter/index.ts";
+import {
+  type Converted,
+  type ConvertProgress,
+  convert,
+  defaultCheck,
+  listArchitectures,
+} from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { decodeModel, type EncodedModel, encodeModel } from "../../core/onnx/index.ts";
 import { adderSettings } from "../adder-settings.ts";
@@ -11,17 +17,30 @@ import { summarise, summaryJson, summaryText } from "../convert-summary.ts";
 import { readFeeds } from "../feeds.ts";
 import { fileRunner } from "../file-runner.ts";
 import * as types from "../flag-types.ts";
+import { isCheckpointPath, readCheckpointModel } from "../read-checkpoint-model.ts";
 import { type ModelFile, readModel } from "../read-model.ts";
 import { warningTexts } from "../warning-text.ts";
 import { checkOutput, type OutputFile, writeFiles } from "../write-file.ts";
 
 const flags = {
   output: { short: "o", type: types.path, placeholder: "OUT", help: "where the model goes" },
+  arch: {
+    type: types.text,
+    placeholder: "NAME",
+    help: "the network whose weights a checkpoint holds",
+  },
+  classes: { type: types.positiveInteger, placeholder: "N", help: "the classes a checkpoint must have" },
+  layers: {
+    type: types.oneOf("from-checkpoint", "adder", "conv"),
+    placeholder: "from-checkpoint|adder|conv",
+    default: "from-checkpoint",
+    help: "which layers of a checkpoint add: those it calls so, all but first and last, or none",
+  },
   "input-shape": {
     type: types.namedShape,
     placeholder: "NAME:1,3,32,32",
     repeat: true,
-    help: "fix the shape of an input; a length may be a symbol",
+    help: "fix the shape of an input; a length may be a symbol. A checkpoint's input is called input",
   },
   "map-op": {
     type: types.opName,
@@ -74,12 +93,30 @@ const flags = {
 
 type ConvertFlags = FlagValues<typeof flags>;
 
+/** An export, or what a checkpoint and --arch make. */
+async function readSource(path: string, given: ConvertFlags): Promise<ModelFile> {
+  const { arch, classes, layers } = given;
+  if (arch === undefined && !isCheckpointPath(path)) return readModel(path);
+  if (/\.onnx$/i.test(path)) {
+    throw new AdderNetError("ADN_USAGE", "--arch is for checkpoints: an ONNX file holds its own network", {
+      where: path,
+    });
+  }
+  const shape = given["input-shape"].find(({ name }) => name === "input")?.dims;
+  return readCheckpointModel(path, {
+    arch,
+    layers,
+    ...(classes !== undefined && { classes }),
+    ...(shape && { inputShape: shape }),
+  });
+}
+
 function checkTargets(file: ModelFile, given: ConvertFlags): string {
   const { output, report } = given;
   if (output === undefined) {
     throw new AdderNetError("ADN_USAGE", "-o is missing: where does the model go?", {
       where: "convert",
-      fix: `for example -o ${file.path.replace(/(\.onnx)?$/i, ".adder.onnx")}`,
+      fix: `for example -o ${file.path.replace(/(\.\w+)?$/, ".adder.onnx")}`,
     });
   }
   const inputs = [...file.files, ...given.input.map(({ path }) => path)];
@@ -132,19 +169,26 @@ function encode({ model, bytes }: Converted, output: string, external: boolean):
 
 export const convertCommand = defineCommand({
   name: "convert",
-  summary: "Turns a PyTorch export into an optimised model, and verifies what it writes.",
-  positionals: [{ name: "IN", help: "an .onnx file, with its external data beside it" }],
+  summary: "Turns a PyTorch export or checkpoint into an optimised model, and verifies what it writes.",
+  positionals: [
+    {
+      name: "IN",
+      help: "an .onnx file, with its external data beside it, or a .pth or .safetensors checkpoint",
+    },
+  ],
   flags,
   notes: [
+    `Architectures: ${listArchitectures().join(", ")}.`,
     "Verification runs the same inputs through the original's meaning in float64 and through the written file. When they differ by\nmore than atol + rtol * largest value, nothing is written and the exit code is 4.",
   ],
   examples: [
     "addernet convert net.onnx -o net.adder.onnx",
+    "addernet convert net.pth --arch resnet20 -o net.onnx",
     "addernet convert net.onnx -o out.onnx --set /conv1/PythonOp.strides=2,2 --set /conv1/PythonOp.pads=1,1,1,1",
     "addernet convert net.onnx -o out.onnx --map-op mylib::L1Conv --report out.report.json",
   ],
   run: async ({ positionals, flags: given }, context) => {
-    const file = readModel(positionals[0]!);
+    const file = await readSource(positionals[0]!, given);
     const output = checkTargets(file, given);
     const converted = await convertFile(file, given, context);
     const { bytes, externalData } = encode(converted, output, given["external-data"]);
