@@ -115,6 +115,8 @@ export function importAdders(model: Model, options: ImportOptions): ImportReport
       fix: "feed float32",
     });
   }
+  // Weights are built into layers, so nothing can be fed in their place any more.
+  model.graph.overridable = [];
   normaliseGraph(model);
   const inlined = inlineForeignFunctions(model, options.ops);
   for (const node of inlined) context.forms.set(node, "function");

@@ -38,18 +38,11 @@ interface Tracing {
   readonly left: readonly Sum[];
 }
 
-/** Values a layer stands for or replaces: its sum and all it is made of. */
+/** Values a layer stands for: its sum and all it is made of, those made last first. */
 function valuesIn(sum: Sum): Set<string> {
-  const values = new Set([sum.value]);
-  const visit = (part: Sum): void => {
-    for (const inner of partsOf(part)) {
-      if (values.has(inner.value) && inner.value !== part.value) continue;
-      values.add(inner.value);
-      visit(inner);
-    }
-  };
-  visit(sum);
-  return values;
+  const parts = new Set([sum]);
+  for (const part of parts) for (const inner of partsOf(part)) parts.add(inner);
+  return new Set([...parts].map(({ value }) => value));
 }
 
 /** The two readings of a graph under a pair of bindings. */

@@ -17,6 +17,10 @@ const spatialLengths = [
   [224, 224],
   [96, 128],
   [16, 16],
+  [256, 256],
+  [128, 128],
+  [48, 48],
+  [8, 8],
 ] as const;
 
 function freeAxes(graph: Graph): FreeAxis[] {

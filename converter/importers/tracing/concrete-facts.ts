@@ -135,7 +135,7 @@ export function growFacts(model: Model, ops: OpTable, binding: Binding): Growing
   };
   const largestOrigin = (node: Node): string | undefined => {
     const sizes = node.inputs.map((name) => (origins.has(name) ? elementCount(dims(name) ?? [0]) : 0));
-    const most = Math.max(...sizes);
+    const most = sizes.reduce((largest, size) => Math.max(largest, size), 0);
     return most > 0 ? origins.get(node.inputs[sizes.indexOf(most)]!) : undefined;
   };
   const add = (node: Node): void => {

@@ -31,6 +31,22 @@ function zerosAlong(concat: Node, name: string, facts: ConcreteFacts): { zeros: 
   return { zeros: dims[concatAxis(concat, dims.length)]! };
 }
 
+/** The value and what it was moved from, as far as that is not known yet. */
+function movedValues(
+  name: string,
+  known: ReadonlyMap<string, unknown>,
+  producer: ReadonlyMap<string, Node>,
+  barriers: ReadonlySet<string>,
+): Set<string> {
+  const values = new Set([name]);
+  for (const value of values) {
+    const node = known.has(value) || barriers.has(value) ? undefined : producer.get(value);
+    if (node === undefined || !isMovement(node)) continue;
+    for (const input of node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1)) values.add(input);
+  }
+  return values;
+}
+
 /** A reader of values as labels of one source; what it has read once it keeps. */
 export function dataViews({ producer, facts, source, layout, barriers }: Source): DataViews {
   const dims = facts.dims(source)!;
@@ -60,10 +76,12 @@ export function dataViews({ producer, facts, source, layout, barriers }: Source)
     );
   };
   const view = (name: string): LabelView | undefined => {
-    if (!known.has(name)) {
+    // Far ends first, so that a chain of thousands of ops needs no deep recursion.
+    for (const value of [...movedValues(name, known, producer, barriers)].reverse()) {
+      if (known.has(value)) continue;
       // Set first: a malformed graph must not be followed in circles.
-      known.set(name, undefined);
-      known.set(name, follow(name));
+      known.set(value, undefined);
+      known.set(value, follow(value));
     }
     return known.get(name);
   };

@@ -76,10 +76,14 @@ function weightLabels(view: LabelView, hidden: readonly number[], filters: numbe
   return both && ((tap: number, filter: number) => view.base + both[tap * filters + filter]!);
 }
 
+/** More taps per output than any layer has. */
+const mostTaps = 1 << 22;
+
 /** Takes a term apart by axes; undefined when places or weights depend on several axes at once in a way no convolution has. */
 function termTables({ data, weight, lead }: Term, code: LabelCode): TermTables | undefined {
   const { steps } = code;
   const hidden = Array.from({ length: lead }, (_, axis) => axis);
+  if (elementCount(data.dims.slice(0, lead)) > mostTaps) return undefined;
   const [n, m, y, x] = [lead, lead + 1, lead + 2, lead + 3] as const;
   const batch = arithmeticStep(tableOver(data, [n]), steps.n);
   const [stepY, stepX] = [

@@ -1,10 +1,11 @@
 // Which sums of distances in a graph are adder layers: from which source, up to which value, with which geometry.
 
+import { isFloat } from "../../../src/core/dtype.ts";
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type AxisFit, type ConvolutionFit, fitConvolution } from "./fit-convolution.ts";
 import { type Layout, type LayoutPair, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
-import { isMovement } from "./movement.ts";
+import { isMovement, longestAxis } from "./movement.ts";
 import { arrangeSum, type Reading, readFrom } from "./sum-labels.ts";
 import { distancesIn, findSums, partsOf, type Sum } from "./sums.ts";
 
@@ -93,6 +94,13 @@ function movedFrom(name: string, { producer, facts, barriers }: Scene): Set<stri
   return found;
 }
 
+/** X and Y of a layer are float tensors of one type; lengths beyond all feature maps are not followed. */
+function canBeSource(name: string, { value }: Sum, { facts }: Scene): boolean {
+  const [dims, type] = [facts.dims(name), facts.type(name)];
+  const isBounded = dims?.every((length) => length > 0 && length <= longestAxis) ?? false;
+  return isBounded && type !== undefined && isFloat(type) && type === facts.type(value);
+}
+
 /** Values that every distance in `sum` can be read from, those furthest back first. */
 function possibleSources(sum: Sum, scene: Scene): string[] {
   let common: Set<string> | undefined;
@@ -100,8 +108,8 @@ function possibleSources(sum: Sum, scene: Scene): string[] {
     const reached = movedFrom(data, scene);
     common = common === undefined ? reached : new Set([...common].filter((name) => reached.has(name)));
   }
-  const known = [...(common ?? [])].filter((name) => scene.facts.dims(name) !== undefined);
-  return known.sort((a, b) => (scene.order.get(a) ?? -1) - (scene.order.get(b) ?? -1));
+  const possible = [...(common ?? [])].filter((name) => canBeSource(name, sum, scene));
+  return possible.sort((a, b) => (scene.order.get(a) ?? -1) - (scene.order.get(b) ?? -1));
 }
 
 type MapDims = readonly [n: number, m: number, oh: number, ow: number];
@@ -139,7 +147,12 @@ function chainOf(end: Sum): Sum[] {
 }
 
 function isSummed(sum: Sum): boolean {
-  return sum.kind === "reduced" || sum.kind === "added" || partsOf(sum).some(isSummed);
+  const parts = new Set([sum]);
+  for (const part of parts) {
+    if (part.kind === "reduced" || part.kind === "added") return true;
+    for (const inner of partsOf(part)) parts.add(inner);
+  }
+  return false;
 }
 
 /** The first of a chain that fits: an adder layer (factor -1) before a sum of another factor, usual layouts before others. */
@@ -195,8 +208,11 @@ function withBias(fitted: Fitted, chain: readonly Sum[], scene: Scene): Fitted {
 
 /** Operands of nested additions, in one list. */
 function addends(sum: Sum): readonly Sum[] {
-  if (sum.kind === "added") return sum.parts.flatMap(addends);
-  return sum.kind === "scaled" ? addends(sum.of) : [sum];
+  const parts = new Set([sum]);
+  for (const part of parts) {
+    if (part.kind === "added" || part.kind === "scaled") for (const inner of partsOf(part)) parts.add(inner);
+  }
+  return [...parts].filter(({ kind }) => kind !== "added" && kind !== "scaled");
 }
 
 /** More addends than this are the places of a kernel; fewer may be layers that are added. */

@@ -312,13 +312,17 @@ export function isMovement(node: Node): boolean {
   return node.domain === "" && (node.opType === "Concat" || Object.hasOwn(moves, node.opType));
 }
 
+/** Longer axes are refused: no feature map has them. */
+export const longestAxis = 1 << 24;
+
 /** Labels of one output of a movement op with a single moved input; undefined when they cannot be told. */
 export function moveLabels(movement: Movement): LabelView | undefined {
   const { node, output } = movement;
   if (output > 0 && node.opType !== "Split") return undefined;
   const move = moves[node.opType];
   const dims = movement.facts.dims(node.outputs[output]!);
-  const moved = dims && elementCount(dims) > 0 ? move?.(movement) : undefined;
+  const isBounded = dims?.every((length) => length > 0 && length <= longestAxis) ?? false;
+  const moved = isBounded ? move?.(movement) : undefined;
   return moved && moved.dims.slice(movement.lead).join() === dims!.join() ? moved : undefined;
 }
 

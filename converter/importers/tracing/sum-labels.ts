@@ -6,7 +6,15 @@ import { type DataViews, dataViews, type Source } from "./data-views.ts";
 import { broadcastTo, concat, type LabelView, reshape, transpose } from "./label-view.ts";
 import { concatAxis, moveLabels } from "./movement.ts";
 import type { LabelCode } from "./source-labels.ts";
-import type { Distance, Joined, Moved, Reduced, Shifted, Sum } from "./sums.ts";
+import {
+  type Distance,
+  type Joined,
+  type Moved,
+  partsOf,
+  type Reduced,
+  type Shifted,
+  type Sum,
+} from "./sums.ts";
 
 /** factor · Σ |x - w| over the hidden axes that lead in both views, for every index of the axes that follow. */
 export interface Term {
@@ -230,7 +238,12 @@ export function readFrom(source: Source): Reading {
   const constants = constantViews(source.producer, source.facts);
   const known = new Map<Sum, SumLabels | undefined>();
   const labels = (sum: Sum): SumLabels | undefined => {
-    if (!known.has(sum)) known.set(sum, readSum(sum, reader));
+    // Parts first, so that a sum of thousands of terms needs no deep recursion.
+    const unread = new Set([sum]);
+    for (const part of unread) {
+      if (!known.has(part)) for (const inner of partsOf(part)) unread.add(inner);
+    }
+    for (const part of [...unread].reverse()) if (!known.has(part)) known.set(part, readSum(part, reader));
     return known.get(sum);
   };
   const reader: Reader = { facts: source.facts, data, constants, labels };

@@ -135,13 +135,25 @@ function eitherInput(node: Node, test: (one: string, other: string) => boolean):
 const sumOf = (search: Search, name: string | undefined): Sum | undefined =>
   name === undefined ? undefined : search.sums.get(name);
 
-function scaled(of: Sum, factor: number, value: SumValue): Sum {
-  return { ...value, kind: "scaled", of, factor };
+/** Undefined when the factor, a constant of some shape, repeats the sum along new axes. */
+function scaled(of: Sum, factor: number, value: SumValue): Sum | undefined {
+  return of.dims.join() === value.dims.join() ? { ...value, kind: "scaled", of, factor } : undefined;
+}
+
+/** Whether no element can be below 0. */
+function isNonNegative(sum: Sum): boolean {
+  for (let part = sum; ; part = part.of) {
+    if (part.kind === "distance") return true;
+    if (part.kind === "added" || part.kind === "joined" || part.kind === "shifted") return false;
+    if (part.kind === "scaled" && part.factor < 0) return false;
+  }
 }
 
 const recogniseAbs: Recogniser = (node, value, search) => {
   const inner = sumOf(search, node.inputs[0]);
-  return inner?.kind === "distance" ? scaled(inner, 1, value) : distance(search, node.inputs[0], value);
+  if (inner !== undefined && isNonNegative(inner)) return scaled(inner, 1, value);
+  // The difference may be a sum of its own: that of the layer before, less a constant.
+  return distance(search, node.inputs[0], value);
 };
 
 const recogniseSqrt: Recogniser = (node, value, search) =>
@@ -193,15 +205,16 @@ const recogniseNeg: Recogniser = (node, value, search) => {
   return sum && scaled(sum, -1, value);
 };
 
+const negated = (of: Sum): Sum => ({ kind: "scaled", value: of.value, dims: of.dims, of, factor: -1 });
+
 /** Two operands with a sign each. */
 function recogniseAddition(names: readonly string[], signs: readonly (1 | -1)[]): Recogniser {
   return (_node, value, search) => {
     const sums = names.map((name) => search.sums.get(name));
-    const parts = sums.flatMap((sum, at) =>
-      sum === undefined
-        ? []
-        : [signs[at] === 1 ? sum : scaled(sum, -1, { value: sum.value, dims: sum.dims })],
-    );
+    const parts = sums.flatMap((sum, at) => {
+      if (sum === undefined) return [];
+      return [signs[at] === 1 ? sum : negated(sum)];
+    });
     if (parts.length === names.length) return { ...value, kind: "added", parts };
     const at = sums.indexOf(undefined);
     const constant = names[at]!;
