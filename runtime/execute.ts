@@ -10,6 +10,8 @@ import type { Plan } from "./plan.ts";
 interface LinkedCall {
   readonly kernel: (...args: number[]) => void;
   readonly args: readonly number[];
+  /** The plan's step it belongs to. */
+  readonly step: number;
 }
 
 /** A plan whose addresses are absolute, for one place of the arena. */
@@ -21,8 +23,12 @@ export interface LinkedPlan {
 export function linkPlan({ steps, buffers }: Plan, base: number, kernels: Kernels): LinkedPlan {
   const absolute = (argument: Argument): number =>
     typeof argument === "number" ? argument : base + buffers[argument.buffer]!.offset + argument.bytes;
-  const calls = steps.flatMap((step) =>
-    step.calls.map(({ kernel, args }) => ({ kernel: kernels[kernel], args: args.map(absolute) })),
+  const calls = steps.flatMap((step, index) =>
+    step.calls.map(({ kernel, args }) => ({
+      kernel: kernels[kernel],
+      args: args.map(absolute),
+      step: index,
+    })),
   );
   return { base, calls };
 }
@@ -33,6 +39,15 @@ function wordsAt(plan: Plan, buffer: number, base: number, memory: WebAssembly.M
   return new elements(memory.buffer, base + offset, bytes / 4);
 }
 
+function writeFeeds(plan: Plan, base: number, memory: WebAssembly.Memory, feeds: readonly Tensor[]): void {
+  for (const [index, { buffer }] of plan.inputs.entries()) {
+    const { data, type } = feeds[index]!;
+    // Data of other types only ever goes through as it is, or is not read at all.
+    if (buffer === undefined || !wordTypes.includes(type)) continue;
+    wordsAt(plan, buffer, base, memory, type).set(data as Float32Array);
+  }
+}
+
 /** Feeds are in the order of the plan's inputs and have its shapes. Answers fresh tensors in the order of its outputs. */
 export function execute(
   plan: Plan,
@@ -40,12 +55,7 @@ export function execute(
   memory: WebAssembly.Memory,
   feeds: readonly Tensor[],
 ): Tensor[] {
-  for (const [index, { buffer }] of plan.inputs.entries()) {
-    const { data, type } = feeds[index]!;
-    // Data of other types only ever goes through as it is, or is not read at all.
-    if (buffer === undefined || !wordTypes.includes(type)) continue;
-    wordsAt(plan, buffer, base, memory, type).set(data as Float32Array);
-  }
+  writeFeeds(plan, base, memory, feeds);
   for (const { kernel, args } of calls) kernel(...args);
   return plan.outputs.map(({ value, buffer, feed }) => {
     const { type, dims, constant } = value;
@@ -53,4 +63,23 @@ export function execute(
     const data = (source ?? wordsAt(plan, buffer!, base, memory, type)).slice() as Tensor["data"];
     return { type, data, dims: [...dims] };
   });
+}
+
+/** Runs the plan once and answers how many milliseconds each of its steps took. */
+export function executeTimed(
+  plan: Plan,
+  { base, calls }: LinkedPlan,
+  memory: WebAssembly.Memory,
+  feeds: readonly Tensor[],
+): Float64Array {
+  const times = new Float64Array(plan.steps.length);
+  writeFeeds(plan, base, memory, feeds);
+  let before = performance.now();
+  for (const { kernel, args, step } of calls) {
+    kernel(...args);
+    const after = performance.now();
+    times[step]! += after - before;
+    before = after;
+  }
+  return times;
 }

@@ -12,6 +12,10 @@ export interface StepExplanation {
   readonly why: string;
 }
 
+export interface StepTime extends StepExplanation {
+  readonly milliseconds: number;
+}
+
 export interface PlanExplanation {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   readonly outputs: Readonly<Record<string, readonly number[]>>;
@@ -35,15 +39,17 @@ function dimsByName(values: Plan["inputs"]): Record<string, readonly number[]> {
   return Object.fromEntries(values.map(({ value }) => [value.name, value.dims]));
 }
 
+export function describeStep({ where, fused, why, calls }: Plan["steps"][number]): StepExplanation {
+  const kernels: Record<string, number> = {};
+  for (const { kernel } of calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
+  return { node: where, fused, kernels, why };
+}
+
 export function describePlan({ steps, inputs, outputs, arenaBytes }: Plan): PlanExplanation {
   return {
     inputs: dimsByName(inputs),
     outputs: dimsByName(outputs),
     arenaBytes,
-    steps: steps.map(({ where, fused, why, calls }) => {
-      const kernels: Record<string, number> = {};
-      for (const { kernel } of calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
-      return { node: where, fused, kernels, why };
-    }),
+    steps: steps.map(describeStep),
   };
 }

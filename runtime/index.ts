@@ -3,7 +3,7 @@
 export type { SimdLevel } from "../custom-ops/kernels/load.ts";
 export { AdderNetError } from "../src/core/errors.ts";
 export type { Tensor } from "../src/core/tensor.ts";
-export type { PlanExplanation, SessionExplanation, StepExplanation } from "./explain.ts";
+export type { PlanExplanation, SessionExplanation, StepExplanation, StepTime } from "./explain.ts";
 export type { Feeds } from "./feeds.ts";
 export {
   createExecutor,

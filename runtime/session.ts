@@ -20,8 +20,8 @@ import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
 import type { ConstantSource } from "./builder.ts";
-import { execute, type LinkedPlan, linkPlan } from "./execute.ts";
-import { describePlan, type SessionExplanation } from "./explain.ts";
+import { execute, executeTimed, type LinkedPlan, linkPlan } from "./execute.ts";
+import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
 import { type Plan, planGraph } from "./plan.ts";
@@ -53,6 +53,8 @@ export interface Session {
   run(feeds: Feeds): Promise<Record<string, Tensor>>;
   /** Which kernels run, why, and how much memory they use. */
   explain(): SessionExplanation;
+  /** Runs the model once, as `run` does, and answers what each step took in place of the results. */
+  profile(feeds: Feeds): Promise<readonly StepTime[]>;
   /** Frees the session's memory. Further runs throw ADN_DISPOSED. */
   dispose(): Promise<void>;
 }
@@ -174,15 +176,24 @@ function planFor(state: State, shapes: ReadonlyMap<string, readonly number[]>): 
   return made;
 }
 
-function runOnce(state: State, feeds: Feeds): Record<string, Tensor> {
-  const { inputs, outputs } = state.model.graph;
+/** The feeds in the graph's order, and the plan for their shapes. */
+function prepare(state: State, feeds: Feeds) {
+  const { inputs } = state.model.graph;
   const tensors = checkFeeds(feeds, inputs);
-  const { plan, linked } = planFor(
-    state,
-    new Map(inputs.map(({ name }, index) => [name, tensors[index]!.dims])),
-  );
+  const shapes = new Map(inputs.map(({ name }, index) => [name, tensors[index]!.dims]));
+  return { tensors, ...planFor(state, shapes) };
+}
+
+function runOnce(state: State, feeds: Feeds): Record<string, Tensor> {
+  const { tensors, plan, linked } = prepare(state, feeds);
   const results = execute(plan, linked, state.arena.memory, tensors);
-  return Object.fromEntries(outputs.map(({ name }, index) => [name, results[index]!]));
+  return Object.fromEntries(state.model.graph.outputs.map(({ name }, index) => [name, results[index]!]));
+}
+
+function profileOnce(state: State, feeds: Feeds): StepTime[] {
+  const { tensors, plan, linked } = prepare(state, feeds);
+  const times = executeTimed(plan, linked, state.arena.memory, tensors);
+  return plan.steps.map((step, index) => ({ ...describeStep(step), milliseconds: times[index]! }));
 }
 
 function metadataOf({ name }: ValueInfo, facts: ReadonlyMap<string, ValueFact>): ValueMetadata {
@@ -231,6 +242,7 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
     inputMetadata: graph.inputs.map((info) => metadataOf(info, facts)),
     outputMetadata: graph.outputs.map((info) => metadataOf(info, facts)),
     run: async (feeds) => runOnce(use(), feeds),
+    profile: async (feeds) => profileOnce(use(), feeds),
     explain: () => {
       const { plans, weights } = use();
       return {

@@ -272,6 +272,7 @@ describe("refusals", () => {
     await session.dispose();
     await expect(session.run({ x: good })).rejects.toMatchObject({ code: "ADN_DISPOSED" });
     expect(() => session.explain()).toThrow(/disposed/);
+    await expect(session.profile({ x: good })).rejects.toMatchObject({ code: "ADN_DISPOSED" });
   });
 
   it("names every op without a kernel, with how many nodes and what to do", async () => {
@@ -361,6 +362,26 @@ describe("explain", () => {
       count: 1,
       reason: expect.stringContaining("calling thread"),
     });
+  });
+});
+
+describe("profile", () => {
+  it("times the steps that explain tells of, within the time of the whole, and leaves runs as they are", async () => {
+    const session = await createExecutor(smallNetwork());
+    const feeds = { x: input(4, 64, 64) };
+    const before = await session.run(feeds);
+    const start = performance.now();
+    const steps = await session.profile(feeds);
+    const elapsed = performance.now() - start;
+    expect(steps.map(({ milliseconds: _, ...step }) => step)).toEqual(session.explain().plans[0]!.steps);
+    for (const { milliseconds } of steps) expect(milliseconds).toBeGreaterThan(0);
+    expect(steps.reduce((sum, { milliseconds }) => sum + milliseconds, 0)).toBeLessThanOrEqual(elapsed);
+    expect(await session.run(feeds)).toEqual(before);
+  });
+
+  it("refuses what run refuses", async () => {
+    const session = await createExecutor(smallNetwork());
+    await expect(session.profile({})).rejects.toMatchObject({ code: "ADN_FEED" });
   });
 });
 
