@@ -3,7 +3,8 @@
 import { AdderNetError, type ErrorDetails } from "../../src/core/errors.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 
-export type CheckpointFormat = "torch zip" | "torch legacy" | "pickle" | "safetensors";
+/** "random" is a checkpoint that came from no file. */
+export type CheckpointFormat = "torch zip" | "torch legacy" | "pickle" | "safetensors" | "random";
 
 /** Attributes a module may keep: numbers, strings, truth values and lists of integers. */
 export type ModuleAttribute = number | string | boolean | readonly number[];

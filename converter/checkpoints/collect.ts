@@ -18,6 +18,7 @@ const wrapperKeys = [
   "params",
 ];
 
+export const mostTensors = 20_000;
 const deepestWrapper = 6;
 const deepestModule = 64;
 /** Entries of dictionaries and modules looked at, those of shared ones each time: far beyond any network. */
@@ -148,10 +149,18 @@ function nothingFound(value: PickleValue, where: string): Error {
   });
 }
 
+export function tooManyTensors(count: number, where: string): Error {
+  return checkpointError(where, "the checkpoint names more tensors than any network has", {
+    expected: `at most ${mostTensors}`,
+    found: `${count}`,
+  });
+}
+
 /** Tensors, each materialised once however many names it has, and the tree of modules where there is one. Errors: ADN_CHECKPOINT. */
 export function collectTensors(value: PickleValue, budget: Budget, where: string): Collected {
   const found = viewsOf(value, { where, entriesLeft: mostEntries });
   if (found === undefined || found.views.size === 0) throw nothingFound(value, where);
+  if (found.views.size > mostTensors) throw tooManyTensors(found.views.size, where);
   const read = new Map<TensorView, Tensor>();
   const tensors = new Map<string, Tensor>();
   for (const [name, view] of found.views) {

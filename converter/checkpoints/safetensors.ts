@@ -2,11 +2,12 @@
 
 import { elementCount, stridesOf, type Tensor } from "../../src/core/tensor.ts";
 import { checkpointError, quote } from "./checkpoint.ts";
+import { mostTensors, tooManyTensors } from "./collect.ts";
 import { safetensorsTypes } from "./element-types.ts";
 import { type Budget, readTensor } from "./tensor-view.ts";
 
 /** Bytes; a network of a thousand tensors needs a tenth of a million. */
-const longestHeader = 2 ** 24;
+const longestHeader = 2 ** 22;
 
 interface Entry {
   readonly name: string;
@@ -83,9 +84,9 @@ function readEntryTensor(entry: Entry, content: Uint8Array, budget: Budget, wher
 export function readSafetensors(bytes: Uint8Array, budget: Budget, where: string): Map<string, Tensor> {
   const header = readHeader(bytes, where);
   const content = bytes.subarray(8 + headerLength(bytes));
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== "__metadata__")
-    .map(([name, value]) => readEntry(name, value, where));
+  const described = Object.entries(header).filter(([name]) => name !== "__metadata__");
+  if (described.length > mostTensors) throw tooManyTensors(described.length, where);
+  const entries = described.map(([name, value]) => readEntry(name, value, where));
   let last = 0;
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin < last) throw checkpointError(where, `tensor ${quote(name)} lies on top of another`);

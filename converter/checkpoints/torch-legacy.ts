@@ -4,7 +4,7 @@ import { checkpointError, quote } from "./checkpoint.ts";
 import { torchStorages } from "./element-types.ts";
 import { makeHost } from "./pickle/host.ts";
 import type { HostOptions, StorageId } from "./pickle/known-globals.ts";
-import { mostSteps, type PickleHost, runPickle } from "./pickle/machine.ts";
+import { countSteps, type PickleHost, runPickle, type StepCounter } from "./pickle/machine.ts";
 import { opcodes } from "./pickle/opcodes.ts";
 import { isKind, type PickleValue } from "./pickle/values.ts";
 import { type Budget, partOf, type Storage } from "./tensor-view.ts";
@@ -76,12 +76,12 @@ function requireLittleEndian(system: PickleValue, where: string): void {
 /** True for the value of the first pickle of such a file. */
 export const isLegacyMagic = (value: PickleValue): boolean => value === magic;
 
-function readPickles(bytes: Uint8Array, start: number, options: HostOptions, shared: { stepsLeft: number }) {
+function readPickles(bytes: Uint8Array, start: number, options: HostOptions, steps: StepCounter) {
   const { where } = options;
   const storages: LegacyStorages = new Map();
   const host: PickleHost = makeHost(
     { ...options, loadStorage: (id) => requestStorage(id, storages, where) },
-    shared,
+    steps,
   );
   let at = start;
   const [version, system, value, keys] = Array.from({ length: 4 }, () => {
@@ -108,16 +108,16 @@ export function readTorchLegacy(
   where: string,
 ): PickleValue {
   const options = { where, budget, loadNested: readTorchLegacyNested(budget, where) };
-  return readPickles(bytes, start, options, { stepsLeft: mostSteps });
+  return readPickles(bytes, start, options, countSteps());
 }
 
 /** Reads the files that `pickle.dumps` puts inside a pickle, one for each tensor. They hold no further ones. */
 export function readTorchLegacyNested(budget: Budget, where: string): NonNullable<HostOptions["loadNested"]> {
-  return (bytes, shared) => {
+  return (bytes, steps) => {
     const options = { where, budget };
-    const first = runPickle(bytes, 0, opcodes, makeHost(options, shared), where);
+    const first = runPickle(bytes, 0, opcodes, makeHost(options, steps), where);
     if (!isLegacyMagic(first.value))
       throw checkpointError(where, "a tensor inside the pickle is of an unknown format");
-    return readPickles(bytes, first.end, options, shared);
+    return readPickles(bytes, first.end, options, steps);
   };
 }

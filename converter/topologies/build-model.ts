@@ -1,9 +1,11 @@
 // From an architecture's name and a checkpoint to a model: the topology that the checkpoint fits, with its weights.
 
+import { isFloat } from "../../src/core/dtype.ts";
 import { AdderNetError } from "../../src/core/errors.ts";
 import type { Dim, Model } from "../../src/core/ir/model.ts";
+import type { Tensor } from "../../src/core/tensor.ts";
 import { type Checkpoint, checkpointError } from "../checkpoints/checkpoint.ts";
-import { normaliseNames } from "../checkpoints/normalise-names.ts";
+import { asFloat32, normaliseNames } from "../checkpoints/normalise-names.ts";
 import { architectures, listArchitectures } from "./architectures.ts";
 import { buildGraph, type DraftGraph } from "./build-graph.ts";
 import type { LayerKind } from "./draft.ts";
@@ -32,8 +34,9 @@ interface Source {
 interface Candidate {
   readonly topology: Topology;
   readonly graph: DraftGraph;
-  readonly problems: readonly string[];
   readonly inputDims: readonly Dim[];
+  /** Problems of the graph and keys that it does not use. */
+  readonly faults: number;
 }
 
 const inputName = "input";
@@ -80,7 +83,8 @@ function tryTopology(topology: Topology, binding: Binding, source: Source): Cand
     width: width!,
     kindOf: chooseKind(source),
   });
-  return { topology, graph, inputDims, problems: [...graph.problems, ...surplus(source, graph.used)] };
+  const faults = graph.problems.length + source.checkpoint.tensors.size - graph.used.size;
+  return { topology, graph, inputDims, faults };
 }
 
 /** The reading with the fewest faults; among equals one that leaves nothing to be averaged, then the first. */
@@ -88,7 +92,7 @@ function bestCandidate(topologies: readonly Topology[], source: Source): Candida
   const candidates = topologies.flatMap((topology) =>
     bindings(slotsOf(topology), source.layers).map((binding) => tryTopology(topology, binding, source)),
   );
-  const rank = ({ problems, graph }: Candidate): number => problems.length + graph.leftovers / 1000;
+  const rank = ({ faults, graph }: Candidate): number => faults + graph.leftovers / 1000;
   return candidates.reduce((best, next) => (rank(next) < rank(best) ? next : best));
 }
 
@@ -122,9 +126,16 @@ function checkNamedLayers(source: Source): void {
   });
 }
 
+/** Floats become float32 once, before the checkpoint is tried in several ways; what is no float stays for its place to refuse. */
+function widenFloats(checkpoint: Checkpoint): Checkpoint {
+  const widen = (tensor: Tensor): Tensor => (isFloat(tensor.type) ? asFloat32(tensor, "") : tensor);
+  const tensors = new Map([...checkpoint.tensors].map(([key, tensor]) => [key, widen(tensor)]));
+  return { ...checkpoint, tensors };
+}
+
 function prepare(checkpoint: Checkpoint, options: BuildOptions): Source {
   const where = options.where ?? "checkpoint";
-  const normalised = normaliseNames(checkpoint, where);
+  const normalised = widenFloats(normaliseNames(checkpoint, where));
   const source = { checkpoint: normalised, layers: layersOf(normalised), options, where };
   checkInputShape(options.inputShape);
   checkNamedLayers(source);
@@ -132,7 +143,7 @@ function prepare(checkpoint: Checkpoint, options: BuildOptions): Source {
 }
 
 function fits(arch: string, source: Source): boolean {
-  return bestCandidate(topologiesOf(arch), source).problems.length === 0;
+  return bestCandidate(topologiesOf(arch), source).faults === 0;
 }
 
 /** The architectures that a checkpoint fits without a missing, surplus or misshapen key. */
@@ -141,7 +152,8 @@ export function guessArchitectures(checkpoint: Checkpoint, options: BuildOptions
   return listArchitectures().filter((arch) => fits(arch, source));
 }
 
-function misfit(arch: string, { problems }: Candidate, source: Source): Error {
+function misfit(arch: string, { graph }: Candidate, source: Source): Error {
+  const problems = [...graph.problems, ...surplus(source, graph.used)];
   const others = listArchitectures().filter((name) => name !== arch && fits(name, source));
   const rest = problems.length - mostProblemsTold;
   const told = [...problems.slice(0, mostProblemsTold), ...(rest > 0 ? [`and ${rest} more`] : [])].join("; ");
@@ -190,6 +202,6 @@ export function buildModel(arch: string, checkpoint: Checkpoint, options: BuildO
   const topologies = topologiesOf(arch);
   const source = prepare(checkpoint, options);
   const best = bestCandidate(topologies, source);
-  if (best.problems.length > 0) throw misfit(arch, best, source);
+  if (best.faults > 0) throw misfit(arch, best, source);
   return toModel(arch, best);
 }

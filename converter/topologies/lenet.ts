@@ -6,6 +6,7 @@ import {
   filter,
   maxPool,
   norm,
+  optionalNorm,
   prelu,
   relu,
   type Step,
@@ -19,7 +20,7 @@ function lenet5(size: number, pad: number): Topology {
     ...[filter("conv2", 16, { kernel: 5 }), norm("bn2"), relu, maxPool(2, 2)],
     ...[filter("conv3", 120, { kernel: 5 }), norm("bn3"), relu, averageOfRest],
     ...[filter("fc1", 84), norm("bn4"), relu],
-    ...[filter("fc2", "classes"), { ...norm("bn5"), isOptional: true }],
+    ...[filter("fc2", "classes"), optionalNorm("bn5")],
   ];
   return { size, inputChannels: 1, classes: 10, steps };
 }

@@ -28,17 +28,23 @@ function bindByName(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>):
   return binding;
 }
 
-/** The n-th layer of a kind for the n-th slot of that kind, where the counts agree; a kind that is wholly absent stays so. */
-function bindByOrder(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>): Binding | undefined {
+/** What a checkpoint may hold of a topology's layers. */
+const extents: readonly (readonly Slot["presence"][])[] = [
+  ["always", "usual"],
+  ["always"],
+  ["always", "usual", "rare"],
+  ["always", "rare"],
+];
+
+/** The n-th layer of a kind for the n-th slot of that kind; a kind that is wholly absent stays so, other counts must agree. */
+function bindByOrder(slots: readonly Slot[], layers: readonly Layer[]): Binding | undefined {
   const binding = new Map<string, Layer>();
   for (const kind of ["filter", "norm", "slope"] as const) {
-    const found = [...layers.values()].filter((layer) => layer.kind === kind);
-    const all = slots.filter((slot) => slot.kind === kind);
-    const required = all.filter((slot) => !slot.isOptional);
-    const wanted = [all, required].find(({ length }) => length === found.length);
-    if (wanted === undefined && (kind === "filter" || found.length > 0)) return undefined;
-    wanted?.forEach(({ name }, index) => {
-      binding.set(name, found[index]!);
+    const found = layers.filter((layer) => layer.kind === kind);
+    const wanted = slots.filter((slot) => slot.kind === kind);
+    if (found.length !== wanted.length && (kind === "filter" || found.length > 0)) return undefined;
+    found.forEach((layer, index) => {
+      binding.set(wanted[index]!.name, layer);
     });
   }
   return binding;
@@ -46,7 +52,9 @@ function bindByOrder(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>)
 
 /** The ways to read a checkpoint as the topology, the best first. */
 export function bindings(slots: readonly Slot[], layers: ReadonlyMap<string, Layer>): Binding[] {
-  const byName = bindByName(slots, layers);
-  const byOrder = bindByOrder(slots, layers);
-  return byOrder === undefined ? [byName] : [byName, byOrder];
+  const byOrder = extents.map((extent) => {
+    const present = slots.filter(({ presence }) => extent.includes(presence));
+    return bindByOrder(present, [...layers.values()]);
+  });
+  return [bindByName(slots, layers), ...byOrder.filter((binding) => binding !== undefined)];
 }

@@ -89,7 +89,8 @@ export const averageOfRest: AverageStep = { kind: "average", isExpected: false }
 export interface Slot {
   readonly kind: "filter" | "norm" | "slope";
   readonly name: string;
-  readonly isOptional: boolean;
+  /** "usual" is in the reference but may be missing, "rare" is not in it but may be there. */
+  readonly presence: "always" | "usual" | "rare";
   /** [O,I,k,k] of a filter, [C] of a normalisation; [1] of a slope. */
   readonly dims: readonly number[];
   readonly step: FilterStep | NormStep | ActivationStep;
@@ -108,18 +109,26 @@ function slotsOfFilter(step: FilterStep, { channels, size }: Extent, classes: nu
   const outputs = step.outputs === "classes" ? classes : step.outputs;
   const kernel = step.isLinear ? size : step.kernel;
   const dims = [outputs, channels, kernel, kernel];
-  const slot: Slot = { kind: "filter", name: step.name, isOptional: false, dims, step };
+  const slot: Slot = { kind: "filter", name: step.name, presence: "always", dims, step };
   return [[slot], { channels: outputs, size: outputSize(size, kernel, step.stride, step.pad) }];
 }
 
 function slotsOfResidual(step: ResidualStep, extent: Extent, classes: number): [Slot[], Extent] {
   const [body, after] = slotsOfSteps(step.body, extent, classes);
   const [shortcut] = slotsOfSteps(step.shortcut, extent, classes);
-  const isOptional = step.isShortcutOptional;
-  return [
-    [...body, ...shortcut.map((slot) => ({ ...slot, isOptional: isOptional || slot.isOptional }))],
-    after,
-  ];
+  const rare = shortcut.map((slot): Slot => ({ ...slot, presence: "rare" }));
+  return [[...body, ...(step.isShortcutOptional ? rare : shortcut)], after];
+}
+
+function slotsOfNorm(step: NormStep, { channels }: Extent): Slot[] {
+  const presence = step.isOptional ? "usual" : "always";
+  return [{ kind: "norm", name: step.name, presence, dims: [channels], step }];
+}
+
+function slotsOfActivation(step: ActivationStep): Slot[] {
+  return step.slope === undefined
+    ? []
+    : [{ kind: "slope", name: step.slope, presence: "usual", dims: [1], step }];
 }
 
 function slotsOfStep(step: Step, extent: Extent, classes: number): [Slot[], Extent] {
@@ -127,12 +136,9 @@ function slotsOfStep(step: Step, extent: Extent, classes: number): [Slot[], Exte
     case "filter":
       return slotsOfFilter(step, extent, classes);
     case "norm":
-      return [[{ ...step, dims: [extent.channels], step }], extent];
+      return [slotsOfNorm(step, extent), extent];
     case "activation":
-      return [
-        step.slope ? [{ kind: "slope", name: step.slope, isOptional: true, dims: [1], step }] : [],
-        extent,
-      ];
+      return [slotsOfActivation(step), extent];
     case "max-pool":
       return [[], { ...extent, size: outputSize(extent.size, step.kernel, step.stride, step.pad) }];
     case "average":

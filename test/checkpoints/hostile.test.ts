@@ -27,13 +27,14 @@ import {
 
 const fixture = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, "fixtures", name));
 
+/** The refusal, which must come within a second of the processor's time. */
 async function refusalOf(bytes: Uint8Array): Promise<AdderNetError> {
-  const started = performance.now();
+  const started = process.cpuUsage();
   const error = await readCheckpoint(bytes, "net.pth").then(
     () => undefined,
     (reason: unknown) => reason,
   );
-  expect(performance.now() - started).toBeLessThan(1000);
+  expect(process.cpuUsage(started).user).toBeLessThan(1e6);
   expect(error).toBeInstanceOf(AdderNetError);
   expect((error as AdderNetError).code).toBe("ADN_CHECKPOINT");
   return error as AdderNetError;
@@ -267,9 +268,17 @@ const widened = (levels: number, width: number, key: (index: number) => string):
     return bytesOf(inner, "q", level, "0}(", ...entries, "u");
   }, bytesOf("}"));
 
+const numbers = (count: number): Uint8Array =>
+  Uint8Array.from({ length: 5 * count }, (_, at) =>
+    at % 5 === 0 ? 0x4a : (Math.floor(at / 5) >> (8 * ((at % 5) - 1))) & 255,
+  );
+const large = (empty: string, fill: string): Uint8Array => bytesOf(empty, "(", numbers(400_000), fill);
+const many = (ops: Uint8Array): Uint8Array => bytesOf(...new Array<Uint8Array>(2000).fill(ops));
+const one = tensor({ count: 4, size: [1], stride: [1] });
+
 const pickles: readonly (readonly [what: string, bytes: Uint8Array, message: string])[] = [
   ["pushes without end", bytesOf(0x80, 2, deep("N", 3_000_000), "."), "grows without end"],
-  ["marks without end", bytesOf(0x80, 2, deep("(", 6_000_000), "."), "not ended"],
+  ["marks without end", bytesOf(0x80, 2, deep("(", 6_000_000), "."), "goes on and on"],
   [
     "nests lists without end",
     bytesOf(0x80, 2, deep("]", 200_000), deep("a", 199_999), "."),
@@ -288,6 +297,28 @@ const pickles: readonly (readonly [what: string, bytes: Uint8Array, message: str
   ],
   ["nests modules without end", torchZip(pickle(nested(200))), "nested without end"],
   ["holds a module that holds itself twice", pickle(selfReferring), "nested without end"],
+  [
+    "gives one large state to many objects",
+    pickle(bytesOf(large("}", "u"), "q\x010", many(bytesOf(global("net", "A"), ")\x81h\x01b0")))),
+    "goes on and on",
+  ],
+  [
+    "makes many sets of one large list",
+    pickle(bytesOf(large("]", "e"), "q\x010", many(reduce(global("builtins", "set"), bytesOf("h\x01\x85"))))),
+    "goes on and on",
+  ],
+  [
+    "calls with one large tuple, many times",
+    pickle(
+      bytesOf("(", numbers(400_000), "tq\x010", many(reduce(global("torch", "Size"), bytesOf("h\x01")))),
+    ),
+    "goes on and on",
+  ],
+  [
+    "names more tensors than any network",
+    torchZip(pickle(dict(...Array.from({ length: 30_000 }, (_, n) => [text(`w${n}`), one]).flat()))),
+    "more tensors",
+  ],
   ["has an integer of a megabyte", bytesOf(0x80, 2, 0x8b, 0, 0, 16, 0, half, "."), "an integer is too long"],
   ["has a decimal of a megabyte", bytesOf("I", deep("9", 2 ** 20), "\n."), "an integer is none"],
   ["has text longer than the file", bytesOf(0x80, 2, "X", 255, 255, 255, 127, "abc"), "cut off"],
@@ -357,6 +388,11 @@ const safetensorsCases: readonly (readonly [what: string, bytes: Uint8Array, mes
   ],
   ["an unknown type", safetensors(`{"w":${entry("F7", [4], [0, 16])}}`), "F7"],
   ["a type that is not read", safetensors(`{"w":${entry("F8_E4M3", [16], [0, 16])}}`), "F8_E4M3 elements"],
+  [
+    "more tensors than any network",
+    safetensors(`{${Array.from({ length: 60_000 }, (_, n) => `"w${n}":${entry("F32", [0], [0, 0])}`)}}`),
+    "more tensors",
+  ],
   ["a shape of text", safetensors(`{"w":${entry("F32", ["4"], [0, 16])}}`), "described in a way"],
   ["an entry that is a number", safetensors(`{"w":7}`), "described in a way"],
 ];
@@ -415,9 +451,9 @@ describe("damage anywhere", () => {
       fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), async (changes) => {
         const changed = Uint8Array.from(bytes);
         for (const [at, value] of changes) changed[at] = value;
-        const started = performance.now();
+        const started = process.cpuUsage();
         const result = await readCheckpoint(changed).catch((error: unknown) => error);
-        expect(performance.now() - started).toBeLessThan(1000);
+        expect(process.cpuUsage(started).user).toBeLessThan(1e6);
         if (result instanceof Error)
           expect(result).toMatchObject({ name: "AdderNetError", code: "ADN_CHECKPOINT" });
       }),

@@ -7,11 +7,12 @@ import {
   type Args,
   builders,
   type Context,
+  countSize,
   type HostOptions,
   itemsOf,
   type StorageId,
 } from "./known-globals.ts";
-import { mostSteps, type PickleHost } from "./machine.ts";
+import { countSteps, type PickleHost, type StepCounter } from "./machine.ts";
 import { arrayView, type Fail, integerOf } from "./numpy-values.ts";
 import { isRefused, reachesThrough } from "./refused-modules.ts";
 import { describe, isKind, makeObject, type PickledTensor, type PickleValue } from "./values.ts";
@@ -58,7 +59,8 @@ function buildObject(target: Extract<PickleValue, { kind: "object" }>, state: Pi
   }
 }
 
-function build(target: PickleValue, state: PickleValue, fail: Fail): void {
+function build(target: PickleValue, state: PickleValue, { fail, steps }: Context): void {
+  countSize([state, ...itemsOf(state)], steps);
   if (isKind(target, "object")) buildObject(target, state);
   else if (isKind(target, "dtype")) buildDtype(target, state, fail);
   else if (isKind(target, "tensor") && target.view === undefined) buildArray(target, state, fail);
@@ -68,6 +70,7 @@ function build(target: PickleValue, state: PickleValue, fail: Fail): void {
 
 function call(callee: PickleValue, args: Args, context: Context): PickleValue {
   if (!isKind(callee, "global")) throw context.fail("what is called is no class", describe(callee));
+  countSize(args, context.steps);
   const builder = builders.get(callee.name);
   if (builder !== undefined) return builder(args, context);
   if (args.length === 0 || opaqueWithArguments.test(callee.name)) return makeObject(callee.name);
@@ -109,25 +112,26 @@ function load(id: PickleValue, { fail, options }: Context): PickleValue {
   return { kind: "storage", storage: options.loadStorage(storageId(id, fail)) };
 }
 
-/** The host of one file's pickles. */
-export function makeHost(options: HostOptions, shared?: { stepsLeft: number }): PickleHost {
+/** The host of one file's pickles, which share a count of steps. */
+export function makeHost(options: HostOptions, steps: StepCounter = countSteps()): PickleHost {
   const fail: Fail = (problem, found) =>
     checkpointError(options.where, problem, found === undefined ? {} : { found });
-  const counter = shared ?? { stepsLeft: mostSteps };
-  const context: Context = { fail, options, host: counter };
+  const context: Context = { fail, options, steps };
+  const globals = new Map<string, PickleValue>();
   return {
-    get stepsLeft() {
-      return counter.stepsLeft;
-    },
-    set stepsLeft(value) {
-      counter.stepsLeft = value;
-    },
+    steps,
     resolve(module, name) {
-      if (!isAllowed(module, name)) throw refusal(options.where, `${module}.${name}`, "names");
-      return { kind: "global", name: `${module}.${name}` };
+      const full = `${module}.${name}`;
+      const key = `${module}\n${name}`;
+      const seen = globals.get(key);
+      if (seen !== undefined) return seen;
+      if (!isAllowed(module, name)) throw refusal(options.where, full, "names");
+      const global: PickleValue = { kind: "global", name: full };
+      globals.set(key, global);
+      return global;
     },
     call: (callee, args) => call(callee, args, context),
-    build: (target, state) => build(target, state, fail),
+    build: (target, state) => build(target, state, context),
     load: (id) => load(id, context),
   };
 }

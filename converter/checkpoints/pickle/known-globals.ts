@@ -2,6 +2,7 @@
 
 import { torchTypes } from "../element-types.ts";
 import type { Budget, Storage } from "../tensor-view.ts";
+import type { StepCounter } from "./machine.ts";
 import { arrayView, type Fail, integerOf, integersOf, makeDtype } from "./numpy-values.ts";
 import {
   describe,
@@ -24,7 +25,7 @@ export interface HostOptions {
   /** The storage a persistent id stands for. */
   readonly loadStorage?: (id: StorageId) => Storage;
   /** Reads a checkpoint inside the pickle, whose value is a storage. */
-  readonly loadNested?: (bytes: Uint8Array, host: { stepsLeft: number }) => PickleValue;
+  readonly loadNested?: (bytes: Uint8Array, steps: StepCounter) => PickleValue;
 }
 
 export interface StorageId {
@@ -38,7 +39,7 @@ export interface StorageId {
 export interface Context {
   readonly fail: Fail;
   readonly options: HostOptions;
-  readonly host: { stepsLeft: number };
+  readonly steps: StepCounter;
 }
 
 export type Args = readonly PickleValue[];
@@ -46,6 +47,18 @@ export type Builder = (args: Args, context: Context) => PickleValue;
 
 export function itemsOf(value: PickleValue | undefined): readonly PickleValue[] {
   return isKind(value, "list", "tuple", "set") ? value.items : [];
+}
+
+/** What it costs to look at a value and one level into it, in steps. */
+function costOf(value: PickleValue | undefined): number {
+  if (typeof value === "string" || value instanceof Uint8Array) return value.length / 256;
+  if (isKind(value, "dict")) return 8 * value.entries.size;
+  return 1 + itemsOf(value).length;
+}
+
+/** Counts what a call or a state is made of: one large value may be used over and over. */
+export function countSize(values: readonly PickleValue[], steps: StepCounter): void {
+  steps.left -= values.reduce<number>((sum, value) => sum + costOf(value), 0);
 }
 
 const sequenceOf =
@@ -130,12 +143,12 @@ function scalar(args: Args, { fail }: Context): PickledTensor {
   };
 }
 
-function loadFromBytes(args: Args, { fail, options, host }: Context): PickleValue {
+function loadFromBytes(args: Args, { fail, options, steps }: Context): PickleValue {
   const [bytes] = args;
   if (!(bytes instanceof Uint8Array) || options.loadNested === undefined) {
     throw fail("a tensor inside a pickle holds no bytes, or another pickle");
   }
-  return options.loadNested(bytes, host);
+  return options.loadNested(bytes, steps);
 }
 
 /** `_reconstructor(cls, object, None)` and `__newobj__(cls)`: an instance without arguments. */
@@ -206,6 +219,7 @@ function rebuildFromType(args: Args, context: Context): PickleValue {
   const builder = isKind(rebuilder, "global") ? tensorRebuilders.get(rebuilder.name) : undefined;
   if (builder === undefined)
     throw context.fail("a tensor is rebuilt in a way that is not read", describe(rebuilder));
+  countSize(itemsOf(inner), context.steps);
   return builder(itemsOf(inner), context);
 }
 
