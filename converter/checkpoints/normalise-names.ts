@@ -31,7 +31,7 @@ export function asFloat32(tensor: Tensor, where: string): Tensor {
   const { type, data, dims } = tensor;
   if (type === "float32") return tensor;
   if (type === "float16" || type === "bfloat16") return widenFloat16(tensor);
-  if (type === "float64") return { type: "float32", data: Float32Array.from(data as Float64Array), dims };
+  if (type === "float64") return { type: "float32", data: new Float32Array(data as Float64Array), dims };
   throw checkpointError(where, "the parameter is not of a float type", { expected: "float32", found: type });
 }
 

@@ -69,13 +69,21 @@ function surplus(source: Source, used: ReadonlySet<string>): string[] {
     .map(([key, { dims }]) => `surplus ${key} [${dims.join(", ")}]`);
 }
 
+/** Batch normalisation can be folded into convolutions, which then have a bias each; an adder layer cannot do without. */
+function isFolded(layers: readonly Layer[]): boolean {
+  return layers.every((layer) => {
+    if (layer.kind !== "filter") return layer.kind !== "norm";
+    return !layer.isAdder && (layer.bias !== undefined || layer.weight.dims.length === 2);
+  });
+}
+
 function tryTopology(topology: Topology, binding: Binding, source: Source): Candidate {
   const inputDims = inputDimsFor(topology, binding, source);
   const [channels, height, width] = inputDims.slice(1) as number[];
   const graph = buildGraph(topology, inputName, outputName, {
     where: source.where,
     binding,
-    hasNorms: [...source.layers.values()].some(({ kind }) => kind === "norm"),
+    hasNorms: !isFolded([...source.layers.values()]),
     modules: source.checkpoint.modules,
     classes: source.options.classes,
     channels: channels!,

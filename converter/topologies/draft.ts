@@ -14,7 +14,7 @@ export type LayerKind = "adder" | "conv";
 export interface GraphOptions {
   readonly where: string;
   readonly binding: Binding;
-  /** False for a checkpoint without any normalisation: then the topology's are left out. */
+  /** False for a checkpoint whose normalisations are folded into the filters: then the topology's are left out. */
   readonly hasNorms: boolean;
   readonly modules?: ModuleNode | undefined;
   readonly classes?: number | undefined;

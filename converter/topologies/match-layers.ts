@@ -36,6 +36,21 @@ const extents: readonly (readonly Slot["presence"][])[] = [
   ["always", "rare"],
 ];
 
+/** False for parts of one nn.Sequential with something between them, such as a pool: then the order is not the topology's. */
+function mayFollow(filterPath: string, normPath: string): boolean {
+  const [filter, norm] = [filterPath, normPath].map((path) => /^(.*?)(\d+)$/.exec(path));
+  if (!filter || !norm || filter[1] !== norm[1]) return true;
+  return !/(^|\.)$/.test(filter[1]!) || Number(norm[2]) === Number(filter[2]) + 1;
+}
+
+/** Every normalisation stands directly behind its filters, as far as the names tell. */
+function isInOrder(slots: readonly Slot[], binding: Binding): boolean {
+  return slots.every(({ name, kind }, index) => {
+    const [previous, own] = [binding.get(slots[index - 1]?.name ?? ""), binding.get(name)];
+    return kind !== "norm" || !previous || !own || mayFollow(previous.path, own.path);
+  });
+}
+
 /** The n-th layer of a kind for the n-th slot of that kind; a kind that is wholly absent stays so, other counts must agree. */
 function bindByOrder(slots: readonly Slot[], layers: readonly Layer[]): Binding | undefined {
   const binding = new Map<string, Layer>();
@@ -47,7 +62,7 @@ function bindByOrder(slots: readonly Slot[], layers: readonly Layer[]): Binding 
       binding.set(wanted[index]!.name, layer);
     });
   }
-  return binding;
+  return isInOrder(slots, binding) ? binding : undefined;
 }
 
 /** The ways to read a checkpoint as the topology, the best first. */

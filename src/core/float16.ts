@@ -30,7 +30,8 @@ export function widenFloat16(tensor: Tensor): Tensor {
     });
   }
   const widen = type === "float16" ? widenHalf : widenBrain;
-  const bits = Int32Array.from(data, widen);
+  const bits = new Int32Array(data.length);
+  for (let index = 0; index < bits.length; index++) bits[index] = widen(data[index]!);
   return { type: "float32", data: new Float32Array(bits.buffer), dims };
 }
 

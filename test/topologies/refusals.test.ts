@@ -170,6 +170,25 @@ describe("a checkpoint that does not fit", () => {
   });
 });
 
+describe("what only looks like a topology", () => {
+  it("adder layers without any normalisation", async () => {
+    const { tensors, format } = await open("lenet5-adder.pth");
+    const bare = new Map([...tensors].filter(([key]) => !key.startsWith("bn")));
+    const { message } = refusal("ADN_CHECKPOINT", "lenet5-bn", { format, tensors: bare });
+    expect(message).toContain("missing bn1.weight, .bias, .running_mean, .running_var [3]");
+  });
+
+  it("a pool between filters and their normalisation", async () => {
+    const { tensors, format } = await open("vgg-small-adder.pth");
+    const moved = new Map(
+      [...tensors].map(([key, tensor]) => [key.replace("features.4.", "features.5."), tensor]),
+    );
+    const { message } = refusal("ADN_CHECKPOINT", "vgg-small", { format, tensors: moved });
+    expect(message).toContain("missing features.4.weight, .bias, .running_mean, .running_var [5]");
+    expect(message).toContain("surplus features.5.weight [5]");
+  });
+});
+
 describe("options that cannot be", () => {
   it.each([
     ["an unknown architecture", "resnet21", {}, "resnet20"],
