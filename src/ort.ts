@@ -1,25 +1,21 @@
 // Our kernels registered with the caller's onnxruntime: onnxruntime-node, onnxruntime-web in Node or in a browser.
 
-import type { InferenceSession } from "onnxruntime-common";
 import { detachFunctions } from "../custom-ops/attach-functions.ts";
 import type { Model } from "./core/ir/model.ts";
 import { decodeModel, externalLocations } from "./core/onnx/index.ts";
 import { type ExternalDataOption, readBeside, readExternalData, readModelBytes } from "./ort/load-model.ts";
-import {
-  createHandler,
-  type ExplainableHandler,
-  type OrtModule,
-  type SegmentExplanation,
-} from "./ort/session-handler.ts";
+import type { ExecutionProvider, OrtModule, OrtSessionOptions } from "./ort/ort-module.ts";
+import { createHandler, type ExplainableHandler, type SegmentExplanation } from "./ort/session-handler.ts";
 
-export type { OrtModule, SegmentExplanation } from "./ort/session-handler.ts";
+export type { ExecutionProvider, OrtModule } from "./ort/ort-module.ts";
+export type { SegmentExplanation } from "./ort/session-handler.ts";
 
 /** Name under which the backend is registered and execution providers ask for it. */
 const backendName = "addernet";
 
 export interface AdderNetEpOptions {
   /** Execution providers for what our kernels do not cover; default `["cpu"]` in Node, `["wasm"]` in onnxruntime-web. */
-  readonly inner?: readonly InferenceSession.ExecutionProviderConfig[];
+  readonly inner?: readonly ExecutionProvider[];
   readonly threads?: number | "auto";
 }
 
@@ -44,10 +40,8 @@ export function registerAdderNet(ort: OrtModule, options: AdderNetEpOptions = {}
     backendName,
     {
       init: async () => {},
-      createInferenceSessionHandler: (
-        model: string | Uint8Array,
-        sessionOptions: InferenceSession.SessionOptions = {},
-      ) => createBackendHandler(ort, model, sessionOptions, options),
+      createInferenceSessionHandler: (model: string | Uint8Array, sessionOptions: OrtSessionOptions = {}) =>
+        createBackendHandler(ort, model, sessionOptions, options),
     },
     // Below zero: never a default, only when named.
     -1,
@@ -55,7 +49,7 @@ export function registerAdderNet(ort: OrtModule, options: AdderNetEpOptions = {}
   registered.add(ort.registerBackend);
 }
 
-function findProvider(options: InferenceSession.SessionOptions): AdderNetEpOptions {
+function findProvider(options: OrtSessionOptions): AdderNetEpOptions {
   const provider = options.executionProviders?.find(
     (entry) => typeof entry !== "string" && entry.name === backendName,
   );
@@ -84,24 +78,24 @@ async function readModel(
 async function createBackendHandler(
   ort: OrtModule,
   bytes: string | Uint8Array,
-  sessionOptions: InferenceSession.SessionOptions,
+  sessionOptions: OrtSessionOptions,
   defaults: AdderNetEpOptions,
 ): Promise<ExplainableHandler> {
   const { inner, threads } = { ...defaults, ...findProvider(sessionOptions) };
-  const { externalData, ...others } = sessionOptions as InferenceSession.SessionOptions & {
+  const { externalData, ...others } = sessionOptions as OrtSessionOptions & {
     externalData?: ExternalDataOption;
   };
   const model = await readModel(bytes, externalData);
   detachFunctions(model);
   return createHandler(ort, model, {
-    inner: inner ?? (defaultInner(ort) as InferenceSession.ExecutionProviderConfig[]),
+    inner: inner ?? (defaultInner(ort) as ExecutionProvider[]),
     ...(threads !== undefined && { threads }),
     sessionOptions: others,
   });
 }
 
 /** What runs where in a session created with `adderNetEp()`: its segments in order; undefined for any other session. */
-export function explain(session: InferenceSession): readonly SegmentExplanation[] | undefined {
+export function explain(session: object): readonly SegmentExplanation[] | undefined {
   const { handler } = session as unknown as { handler?: Partial<ExplainableHandler> };
   return handler?.explain?.();
 }

@@ -123,7 +123,7 @@ export async function startRegistered(
 ): Promise<Engine> {
   const ort = await loadPeer(peer);
   const { adderNetEp, registerAdderNet } = await import("../ort.ts");
-  registerAdderNet(ort as never);
+  registerAdderNet(ort);
   const { threads } = options;
   return startOrt(ort, source, options, adderNetEp(threads === undefined ? {} : { threads }));
 }

@@ -1,6 +1,5 @@
 // One onnxruntime session made of segments: our kernels where they apply, inner onnxruntime sessions elsewhere.
 
-import type { InferenceSession, InferenceSessionHandler } from "onnxruntime-common";
 import { ops } from "../../custom-ops/index.ts";
 import { createExecutor, type SessionExplanation, supportsNode } from "../../runtime/index.ts";
 import type { DataType } from "../core/dtype.ts";
@@ -10,17 +9,8 @@ import type { Model, Node } from "../core/ir/model.ts";
 import { encodeModel } from "../core/onnx/index.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { inferTypes } from "./infer-types.ts";
+import type { ExecutionProvider, OrtModule, OrtSessionHandler, OrtValueMetadata } from "./ort-module.ts";
 import { partition, type Segment } from "./partition.ts";
-
-/** What we use of the caller's onnxruntime: onnxruntime-node, onnxruntime-web or anything with their interface. */
-export interface OrtModule {
-  readonly InferenceSession: {
-    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
-  };
-  readonly Tensor: new (type: never, data: never, dims: readonly number[]) => object;
-  readonly env: { readonly versions: object };
-  registerBackend(name: string, backend: object, priority: number): void;
-}
 
 interface SegmentRunner {
   readonly segment: Segment;
@@ -41,10 +31,10 @@ export type SegmentExplanation =
 
 export interface HandlerOptions {
   /** Execution providers of the inner sessions. */
-  readonly inner: readonly InferenceSession.ExecutionProviderConfig[];
+  readonly inner: readonly ExecutionProvider[];
   readonly threads?: number | "auto";
   /** The caller's other session options, for the inner sessions. */
-  readonly sessionOptions: InferenceSession.SessionOptions;
+  readonly sessionOptions: object;
 }
 
 /**
@@ -97,7 +87,7 @@ async function innerRunner(
           new ort.Tensor(type as never, data as never, dims),
         ]),
       );
-      return (await session.run(tensors as never)) as unknown as Record<string, Tensor>;
+      return (await session.run(tensors)) as Record<string, Tensor>;
     },
     explain: () => ({
       engine: "onnxruntime",
@@ -109,7 +99,7 @@ async function innerRunner(
   };
 }
 
-function providerName(provider: InferenceSession.ExecutionProviderConfig): string {
+function providerName(provider: ExecutionProvider): string {
   return typeof provider === "string" ? provider : provider.name;
 }
 
@@ -148,17 +138,17 @@ async function createRunners(
 function metadataOf(
   infos: Model["graph"]["inputs"],
   types: ReadonlyMap<string, DataType>,
-): InferenceSession.ValueMetadata[] {
+): OrtValueMetadata[] {
   return infos.map(({ name, type }) => {
     const elemType = type?.kind === "tensor" ? type.elemType : types.get(name);
     const shape = type?.kind === "tensor" ? (type.shape ?? []) : [];
     if (elemType === undefined) return { name, isTensor: false };
-    return { name, isTensor: true, type: elemType as never, shape: shape.map((dim) => dim ?? "") };
+    return { name, isTensor: true, type: elemType, shape: shape.map((dim) => dim ?? "") };
   });
 }
 
 /** A pre-allocated output is filled and answered; otherwise the fresh tensor is. */
-function fillFetch(fetch: unknown, result: Tensor): unknown {
+function fillFetch(fetch: object | null, result: Tensor): object {
   const target = fetch as Tensor | null;
   if (target === null || typeof target !== "object" || !("data" in target)) return result;
   if (target.type !== result.type || target.dims.join() !== result.dims.join()) {
@@ -171,7 +161,7 @@ function fillFetch(fetch: unknown, result: Tensor): unknown {
   return target;
 }
 
-export interface ExplainableHandler extends InferenceSessionHandler {
+export interface ExplainableHandler extends OrtSessionHandler {
   /** The segments in the order in which they run. */
   explain(): readonly SegmentExplanation[];
 }
@@ -206,12 +196,10 @@ export async function createHandler(
     inputMetadata: metadataOf(graph.inputs, types),
     outputMetadata: metadataOf(graph.outputs, types),
     async run(feeds, fetches) {
-      const given = Object.entries(feeds as unknown as Record<string, Tensor>);
+      const given = Object.entries(feeds as Record<string, Tensor>);
       const values = await runSegments(runners, new Map([...passed, ...given]));
       const wanted = Object.entries(fetches);
-      return Object.fromEntries(
-        wanted.map(([name, fetch]) => [name, fillFetch(fetch, values.get(name)!)]),
-      ) as never;
+      return Object.fromEntries(wanted.map(([name, fetch]) => [name, fillFetch(fetch, values.get(name)!)]));
     },
     explain: () => runners.map((runner) => runner.explain()),
     async dispose() {

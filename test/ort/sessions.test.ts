@@ -40,7 +40,7 @@ async function runIn(ort: Ort, bytes: Uint8Array, feeds: Record<string, Tensor>,
   return { session, outputs };
 }
 
-const useAdderNet = (): Options => ({ executionProviders: [adderNetEp() as never] });
+const useAdderNet = (): Options => ({ executionProviders: [adderNetEp()] });
 
 function expectClose(
   found: { data: unknown; dims: readonly number[] },
