@@ -185,14 +185,14 @@ function biasInput(layer: ForeignLayer, name: string, filters: number, scope: Sc
   if (elementCount(tensor.dims) !== filters || !isFloat(tensor.type)) return undefined;
   const flat = { ...tensor, dims: [filters] };
   const isPlain = tensor.dims.length === 1 && context.model.graph.initializers.has(layer.bias);
-  return isPlain ? layer.bias : placeConstant(context.model.graph, `${name}.b`, flat);
+  return isPlain ? layer.bias : placeConstant(context, `${name}.b`, flat);
 }
 
 /** The weight as an input: the constant under the layer's own name, or the value itself when it is computed at run time. */
 function weightInput(layer: ForeignLayer, name: string, dims: readonly number[], scope: Scope): string {
   const tensor = scope.facts.constant(layer.weight);
   if (tensor === undefined) return layer.weight;
-  return placeConstant(scope.context.model.graph, `${name}.adder`, { ...tensor, dims });
+  return placeConstant(scope.context, `${name}.adder`, { ...tensor, dims });
 }
 
 function place(
@@ -203,9 +203,8 @@ function place(
   scope: Scope,
 ): Node[] | undefined {
   const { context } = scope;
-  const { graph } = context.model;
   const { geometry, autoPad, recovered } = completed;
-  const name = nodeName(graph, wanted, layer.node);
+  const name = nodeName(context, wanted, layer.node);
   const bias = biasInput(layer, wanted ?? name, dims[0]!, scope);
   if (bias === undefined) return undefined;
   const inputs = [layer.x, weightInput(layer, wanted ?? name, dims, scope), ...(bias === "" ? [] : [bias])];

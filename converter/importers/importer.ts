@@ -105,6 +105,8 @@ export interface ImportContext {
   readonly problems: ImportProblem[];
   /** The form that a family found, by the nodes it wrote the layer in: the trace that follows reports it. */
   readonly forms: Map<Node, string>;
+  /** Names in use in the graph; whoever adds a value or a node adds its name. */
+  names: { readonly values: Set<string>; readonly nodes: Set<string> };
   /** Names that `options.set` gave and a node took. */
   readonly settingsUsed: Set<string>;
 }

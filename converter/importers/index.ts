@@ -11,6 +11,7 @@ import { inlineForeignFunctions } from "./functions.ts";
 import type { ImportContext, ImportedLayer, ImportOptions, ImportReport, LostGeometry } from "./importer.ts";
 import { importInlined } from "./inlined.ts";
 import { normaliseGraph, widenModel } from "./normalise.ts";
+import { namesOf } from "./place-adder.ts";
 import { pythonOps } from "./python-ops.ts";
 import { suggestGeometry } from "./suggest-geometry.ts";
 import { type Translator, translateNodes } from "./translate.ts";
@@ -105,6 +106,7 @@ export function importAdders(model: Model, options: ImportOptions): ImportReport
     warnings: [],
     problems: [],
     forms: new Map(),
+    names: namesOf(model.graph),
     settingsUsed: new Set(),
   };
   for (const input of widenModel(model)) {
@@ -121,6 +123,7 @@ export function importAdders(model: Model, options: ImportOptions): ImportReport
   const inlined = inlineForeignFunctions(model, options.ops);
   for (const node of inlined) context.forms.set(node, "function");
   if (inlined.length > 0) normaliseGraph(model);
+  context.names = namesOf(model.graph);
   translateNodes(context, translators);
   throwProblems(context);
   checkSettings(context);

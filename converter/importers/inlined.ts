@@ -2,14 +2,7 @@
 
 import type { DataType } from "../../src/core/dtype.ts";
 import { intsAttribute } from "../../src/core/ir/attributes.ts";
-import {
-  addInitializer,
-  freshName,
-  makeNode,
-  namesIn,
-  removeDead,
-  sortNodes,
-} from "../../src/core/ir/edit.ts";
+import { addInitializer, freshName, makeNode, removeDead, sortNodes } from "../../src/core/ir/edit.ts";
 import type { Graph, Node } from "../../src/core/ir/model.ts";
 import { allocate, int64Tensor, type NumberArray, type Tensor } from "../../src/core/tensor.ts";
 import type { ImportContext } from "./importer.ts";
@@ -203,15 +196,19 @@ function layerNodes(
 ): Node[] {
   const { graph } = context.model;
   const { fit, source, sourceLayout, value, valueLayout } = match;
-  const taken = namesIn(graph);
+  const taken = context.names.values;
   const known = rearranged.get(source);
   const { x, nodes } =
     known?.layout === sourceLayout
       ? { x: known.maps, nodes: [] }
       : toMaps(graph, taken, source, sourceLayout);
-  const weight = placeConstant(graph, `${names.layer}.adder`, floatTensor(type, fit.weight, fit.weightDims));
+  const weight = placeConstant(
+    context,
+    `${names.layer}.adder`,
+    floatTensor(type, fit.weight, fit.weightDims),
+  );
   const bias =
-    fit.bias && placeConstant(graph, `${names.layer}.b`, floatTensor(type, fit.bias, [fit.weightDims[0]]));
+    fit.bias && placeConstant(context, `${names.layer}.b`, floatTensor(type, fit.bias, [fit.weightDims[0]]));
   const inputs = [x, weight, ...(bias === undefined ? [] : [bias])];
   const isPlain = valueLayout === "nchw";
   const y = isPlain && fit.factor === -1 ? value : freshName(taken, `${names.node}_output`);
@@ -245,7 +242,7 @@ function placeLayer(
   const nodes = nodesOf(match, producer);
   const type = tracing.facts.type(match.source)!;
   const layer = layerName(match, nodes, tracing.facts);
-  const name = nodeName(graph, layer);
+  const name = nodeName(context, layer);
   const names = { node: name, layer: layer ?? name };
   replaceProducer(graph, match.value, layerNodes(context, match, names, type, rearranged));
   const report = {

@@ -1,20 +1,22 @@
 // Writes an adder layer into a graph: the node, its constants, its name, and the entry in the report.
 
 import { intAttribute, intsAttribute } from "../../src/core/ir/attributes.ts";
-import { makeNode, namesIn, replaceUses } from "../../src/core/ir/edit.ts";
+import { freshName, makeNode, namesIn, replaceUses } from "../../src/core/ir/edit.ts";
 import type { Attribute, Graph, Node } from "../../src/core/ir/model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import type { ImportContext, ImportedLayer } from "./importer.ts";
 import type { Geometry } from "./tracing/match-layers.ts";
 
-/** Name for a node: `wanted`, with a number where another node has that name; "adder_1" … where nothing is known. */
-export function nodeName(graph: Graph, wanted: string | undefined, except?: Node): string {
-  const taken = new Set(graph.nodes.filter((node) => node !== except).map(({ name }) => name));
-  if (wanted !== undefined && !taken.has(wanted)) return wanted;
-  for (let number = 1; ; number++) {
-    const name = `${wanted ?? "adder"}_${number}`;
-    if (!taken.has(name)) return name;
-  }
+export function namesOf(graph: Graph): ImportContext["names"] {
+  return { values: namesIn(graph), nodes: new Set(graph.nodes.map(({ name }) => name)) };
+}
+
+/** Name for a node: `wanted`, with a number where another node than `own` has that name; "adder_1" … where nothing is known. */
+export function nodeName({ names }: ImportContext, wanted: string | undefined, own?: Node): string {
+  if (wanted !== undefined) return wanted === own?.name ? wanted : freshName(names.nodes, wanted);
+  let number = 1;
+  while (names.nodes.has(`adder_${number}`)) number++;
+  return freshName(names.nodes, `adder_${number}`);
 }
 
 function areSame(a: Tensor, b: Tensor): boolean {
@@ -23,14 +25,15 @@ function areSame(a: Tensor, b: Tensor): boolean {
 }
 
 /** Puts a constant into the graph under `wanted`, or "wanted_1" … where another has the name; one that is there already is shared. */
-export function placeConstant(graph: Graph, wanted: string, tensor: Tensor): string {
-  const taken = namesIn(graph);
+export function placeConstant({ model, names }: ImportContext, wanted: string, tensor: Tensor): string {
+  const { initializers } = model.graph;
   for (let number = 0; ; number++) {
     const name = number === 0 ? wanted : `${wanted}_${number}`;
-    const present = graph.initializers.get(name);
+    const present = initializers.get(name);
     if (present !== undefined && areSame(present, tensor)) return name;
-    if (taken.has(name)) continue;
-    graph.initializers.set(name, tensor);
+    if (names.values.has(name)) continue;
+    names.values.add(name);
+    initializers.set(name, tensor);
     return name;
   }
 }

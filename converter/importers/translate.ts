@@ -1,6 +1,5 @@
 // One walk over the graph in which every foreign node is offered to the families that may know it.
 
-import { namesIn } from "../../src/core/ir/edit.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import type { ImportContext } from "./importer.ts";
 import { type OpWriter, opWriter } from "./op-writer.ts";
@@ -29,7 +28,11 @@ export interface Translator {
 function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
   const readers = new Map<string, Node[]>();
   for (const node of nodes) {
-    for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
+    for (const name of new Set(node.inputs)) {
+      const known = readers.get(name);
+      if (known === undefined) readers.set(name, [node]);
+      else known.push(node);
+    }
   }
   return readers;
 }
@@ -40,9 +43,8 @@ export function translateNodes(context: ImportContext, translators: readonly Tra
   const { graph } = model;
   const facts = growFacts(model, options.ops, bindingPairs(graph)[0]!.first);
   const producer = new Map<string, Node>();
-  const taken = namesIn(graph);
   const opset = model.opsetImports.get("") ?? 1;
-  const writer = (origin: Node) => opWriter(graph, opset, taken, origin);
+  const writer = (origin: Node) => opWriter(graph, opset, context.names.values, origin);
   const readers = readersOf(graph.nodes);
   const scope: Scope = { context, facts, producer, readers, hasFreeSpatial: hasFreeSpatial(graph), writer };
   graph.nodes = graph.nodes.flatMap((node) => {

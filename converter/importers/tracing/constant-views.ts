@@ -2,6 +2,7 @@
 
 import type { Node } from "../../../src/core/ir/model.ts";
 import { elementCount, type Tensor } from "../../../src/core/tensor.ts";
+import { bottomUp } from "./bottom-up.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type LabelView, positionView } from "./label-view.ts";
 import { isMovement, moveLabels } from "./movement.ts";
@@ -42,17 +43,23 @@ export function constantViews(producer: ReadonlyMap<string, Node>, facts: Concre
     }
     return positionView(tensor.dims, entry.start);
   };
-  const view = (name: string, sign: Sign): LabelView | undefined => {
+  const movedFrom = (name: string): readonly string[] => {
     const node = producer.get(name);
-    if (node !== undefined && node.opType !== "Concat" && isMovement(node)) {
-      const from = node.inputs[0]!;
-      const inner = facts.constant(from) === undefined ? undefined : view(from, sign);
-      const output = node.outputs.indexOf(name);
-      const moved = inner && moveLabels({ node, output, facts, view: inner, lead: 0, pad: () => undefined });
-      if (moved !== undefined) return moved;
-    }
-    return pooled(name, sign);
+    return node !== undefined && isMovement(node) && facts.constant(node.inputs[0]!) ? [node.inputs[0]!] : [];
   };
+  const known = {
+    1: new Map<string, LabelView | undefined>(),
+    [-1]: new Map<string, LabelView | undefined>(),
+  };
+  const view = (name: string, sign: Sign): LabelView | undefined =>
+    bottomUp(name, known[sign], movedFrom, (value) => {
+      const [node, [from]] = [producer.get(value), movedFrom(value)];
+      const inner = from === undefined ? undefined : known[sign].get(from);
+      const output = node?.outputs.indexOf(value) ?? 0;
+      const moved =
+        inner && moveLabels({ node: node!, output, facts, view: inner, lead: 0, pad: () => undefined });
+      return moved ?? pooled(value, sign);
+    });
   const holds = (entry: Pooled | undefined, label: number): boolean =>
     entry !== undefined && label >= entry.start && label < entry.end;
   const at = (label: number): number => {

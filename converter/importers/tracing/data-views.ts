@@ -1,10 +1,11 @@
 // Values of a graph as labels of one source, followed back through the ops that moved them.
 
 import type { Node } from "../../../src/core/ir/model.ts";
+import { bottomUp } from "./bottom-up.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import type { LabelView } from "./label-view.ts";
 import type { Layout } from "./layouts.ts";
-import { concatAxis, concatLabels, isMovement, isZeroConstant, moveLabels } from "./movement.ts";
+import { concatAxis, concatLabels, isZeroConstant, movedInputs, moveLabels } from "./movement.ts";
 import { decodeLabel, type LabelCode, labelCode, labelSource, padLabels } from "./source-labels.ts";
 
 export interface Source {
@@ -31,22 +32,6 @@ function zerosAlong(concat: Node, name: string, facts: ConcreteFacts): { zeros: 
   return { zeros: dims[concatAxis(concat, dims.length)]! };
 }
 
-/** The value and what it was moved from, as far as that is not known yet. */
-function movedValues(
-  name: string,
-  known: ReadonlyMap<string, unknown>,
-  producer: ReadonlyMap<string, Node>,
-  barriers: ReadonlySet<string>,
-): Set<string> {
-  const values = new Set([name]);
-  for (const value of values) {
-    const node = known.has(value) || barriers.has(value) ? undefined : producer.get(value);
-    if (node === undefined || !isMovement(node)) continue;
-    for (const input of node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1)) values.add(input);
-  }
-  return values;
-}
-
 /** A reader of values as labels of one source; what it has read once it keeps. */
 export function dataViews({ producer, facts, source, layout, barriers }: Source): DataViews {
   const dims = facts.dims(source)!;
@@ -63,27 +48,20 @@ export function dataViews({ producer, facts, source, layout, barriers }: Source)
     return padded;
   };
   const follow = (name: string): LabelView | undefined => {
-    const node = producer.get(name);
-    if (node === undefined || !isMovement(node) || barriers.has(name)) return undefined;
+    const node = producer.get(name)!;
     if (node.opType === "Concat") {
-      const inputs = node.inputs.map((input) => view(input) ?? zerosAlong(node, input, facts));
+      const inputs = node.inputs.map((input) => known.get(input) ?? zerosAlong(node, input, facts));
       const joined = concatLabels(node, inputs, 0, pad);
       return joined?.dims.join() === facts.dims(name)?.join() ? joined : undefined;
     }
-    const moved = view(node.inputs[0]!);
-    return (
-      moved && moveLabels({ node, output: node.outputs.indexOf(name), facts, view: moved, lead: 0, pad })
-    );
+    const view = known.get(node.inputs[0]!);
+    return view && moveLabels({ node, output: node.outputs.indexOf(name), facts, view, lead: 0, pad });
   };
-  const view = (name: string): LabelView | undefined => {
-    // Far ends first, so that a chain of thousands of ops needs no deep recursion.
-    for (const value of [...movedValues(name, known, producer, barriers)].reverse()) {
-      if (known.has(value)) continue;
-      // Set first: a malformed graph must not be followed in circles.
-      known.set(value, undefined);
-      known.set(value, follow(value));
-    }
-    return known.get(name);
+  const movedFrom = (name: string): readonly string[] => {
+    const node = barriers.has(name) ? undefined : producer.get(name);
+    return node === undefined ? [] : movedInputs(node);
   };
+  const view = (name: string): LabelView | undefined =>
+    bottomUp(name, known, movedFrom, (value) => (movedFrom(value).length > 0 ? follow(value) : undefined));
   return { code, padEnd, view };
 }

@@ -5,6 +5,7 @@ import type { ConstantViews } from "./constant-views.ts";
 import { type LabelView, reshape, tableOver, variesAlong } from "./label-view.ts";
 import { decodeLabel, type LabelCode } from "./source-labels.ts";
 import { mapSum, type Offset, type Reading, type SumLabels, type Term } from "./sum-labels.ts";
+import { commonFactor } from "./sums.ts";
 
 /** Trailing padding that gives the output length: any from `least` to `most` reads the same elements. */
 export interface PadRange {
@@ -211,15 +212,6 @@ function gatherBias(
   return bias;
 }
 
-/** One factor for all terms, up to rounding (1/k times k). */
-function commonFactor(terms: readonly Term[]): number | undefined {
-  const first = terms[0]?.factor;
-  if (first === undefined || first === 0 || !Number.isFinite(first)) return undefined;
-  const close = (value: number, other: number) => Math.abs(value - other) <= 1e-6 * Math.abs(other);
-  if (!terms.every(({ factor }) => close(factor, first))) return undefined;
-  return close(first, Math.sign(first)) ? Math.sign(first) : first;
-}
-
 const same = (values: readonly unknown[]): boolean => values.every((value) => value === values[0]);
 
 /** The sum's views with `dims` in place of its own dims, hidden axes kept. */
@@ -237,7 +229,7 @@ export function fitConvolution(
   { code, constants, padEnd }: Pick<Reading, "code" | "constants" | "padEnd">,
 ): ConvolutionFit | undefined {
   if (elementCount(dims) !== elementCount(sum.dims) || dims[0] !== code.size[0]) return undefined;
-  const factor = commonFactor(sum.terms);
+  const factor = commonFactor(sum.terms.map((term) => term.factor));
   const arranged = factor === undefined ? undefined : withDims(sum, dims);
   if (factor === undefined || arranged === undefined) return undefined;
   const tables = arranged.terms.map((term) => termTables(term, code));

@@ -5,9 +5,9 @@ import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type AxisFit, type ConvolutionFit, fitConvolution } from "./fit-convolution.ts";
 import { type Layout, type LayoutPair, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
-import { isMovement, longestAxis } from "./movement.ts";
+import { longestAxis, movedInputs } from "./movement.ts";
 import { arrangeSum, type Reading, readFrom } from "./sum-labels.ts";
-import { distancesIn, findSums, partsOf, type Sum } from "./sums.ts";
+import { distancesIn, factorOf, findSums, partsOf, type Sum } from "./sums.ts";
 
 export interface Geometry {
   readonly strides: readonly [number, number];
@@ -86,10 +86,9 @@ function sceneOf(graph: Graph, facts: ConcreteFacts): Scene {
 function movedFrom(name: string, { producer, facts, barriers }: Scene): Set<string> {
   const found = new Set([name]);
   for (const value of found) {
-    const node = producer.get(value);
-    if (node === undefined || !isMovement(node) || barriers.has(value)) continue;
-    const inputs = node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1);
-    for (const input of inputs) if (facts.constant(input) === undefined) found.add(input);
+    const node = barriers.has(value) ? undefined : producer.get(value);
+    for (const input of node ? movedInputs(node) : [])
+      if (facts.constant(input) === undefined) found.add(input);
   }
   return found;
 }
@@ -101,6 +100,9 @@ function canBeSource(name: string, { value }: Sum, { facts }: Scene): boolean {
   return isBounded && type !== undefined && isFloat(type) && type === facts.type(value);
 }
 
+/** Of longer runs of movement only the first and last values are tried. */
+const mostSources = 24;
+
 /** Values that every distance in `sum` can be read from, those furthest back first. */
 function possibleSources(sum: Sum, scene: Scene): string[] {
   let common: Set<string> | undefined;
@@ -109,7 +111,10 @@ function possibleSources(sum: Sum, scene: Scene): string[] {
     common = common === undefined ? reached : new Set([...common].filter((name) => reached.has(name)));
   }
   const possible = [...(common ?? [])].filter((name) => canBeSource(name, sum, scene));
-  return possible.sort((a, b) => (scene.order.get(a) ?? -1) - (scene.order.get(b) ?? -1));
+  possible.sort((a, b) => (scene.order.get(a) ?? -1) - (scene.order.get(b) ?? -1));
+  return possible.length <= 2 * mostSources
+    ? possible
+    : [...possible.slice(0, mostSources), ...possible.slice(-mostSources)];
 }
 
 type MapDims = readonly [n: number, m: number, oh: number, ow: number];
@@ -141,9 +146,9 @@ function chainOf(end: Sum): Sum[] {
   const chain = [end];
   for (let sum = end; sum.kind === "moved" || sum.kind === "scaled" || sum.kind === "shifted"; ) {
     sum = sum.of;
-    chain.unshift(sum);
+    chain.push(sum);
   }
-  return chain;
+  return chain.reverse();
 }
 
 function isSummed(sum: Sum): boolean {
@@ -163,22 +168,25 @@ function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
     fitSum(chain[at]!, valueLayout, read(source, sourceLayout)),
   );
   const rank = (source: string): number => scene.facts.dims(source)!.length;
+  const known = new Map<Sum, number | undefined>();
+  const factors = chain.map((sum) => factorOf(sum, known));
   const firstIn = (pair: LayoutPair, isWanted: (factor: number) => boolean): Fitted | undefined => {
     const tried = sources
       .slice(0, pair.isUnusual ? 1 : undefined)
       .filter((each) => rank(each) === pair.source.length);
     for (const [at, sum] of chain.entries()) {
-      if (sum.dims.length !== pair.value.length) continue;
+      const factor = factors[at];
+      if (factor === undefined || !isWanted(factor) || sum.dims.length !== pair.value.length) continue;
       for (const source of tried) {
         const fit = fitOf(at, pair.value, source, pair.source);
-        if (fit === undefined || !isWanted(fit.factor)) continue;
+        if (fit === undefined) continue;
         const reading = read(source, pair.source);
         return { sum, source, valueLayout: pair.value, sourceLayout: pair.source, fit, reading };
       }
     }
     return undefined;
   };
-  for (const isWanted of [(factor: number) => factor === -1, () => true]) {
+  for (const isWanted of [(factor: number) => factor === -1, (factor: number) => factor !== -1]) {
     for (const pair of layoutPairs) {
       const found = firstIn(pair, isWanted);
       if (found !== undefined) return found;
@@ -222,10 +230,11 @@ const mostLayersAdded = 4;
 function fitEnd(end: Sum, scene: Scene, found: Fitted[]): void {
   const chain = chainOf(end);
   if (chain.some(({ value }) => scene.barriers.has(value))) return;
-  const fitted = firstFit(chain.filter(isSummed), scene);
+  if (!isSummed(chain[0]!)) return;
+  const fitted = firstFit(chain, scene);
   if (fitted === undefined) {
     if (addends(chain[0]!).length > mostLayersAdded) return;
-    for (const part of partsOf(chain[0]!)) if (isSummed(part)) fitEnd(part, scene, found);
+    for (const part of partsOf(chain[0]!)) fitEnd(part, scene, found);
     return;
   }
   const layer = withBias(fitted, chain, scene);
@@ -290,7 +299,7 @@ function refit(fitted: Fitted, scene: Scene): ConvolutionFit | undefined {
 export function matchLayers(graph: Graph, facts: ConcreteFacts, otherFacts?: ConcreteFacts): LayerMatch[] {
   const scene = sceneOf(graph, facts);
   const found: Fitted[] = [];
-  for (const end of endsOf(scene.sums)) if (isSummed(end)) fitEnd(end, scene, found);
+  for (const end of endsOf(scene.sums)) fitEnd(end, scene, found);
   const other = otherFacts && sceneOf(graph, otherFacts);
   for (const { sum } of found) other?.barriers.add(sum.value);
   return found.flatMap((fitted) => {

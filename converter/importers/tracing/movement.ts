@@ -307,9 +307,16 @@ const moves: Readonly<Record<string, Move>> = {
   Unsqueeze: keepOrder,
 };
 
-/** Concat moves several inputs at once and has its own function. */
+/** The inputs whose elements an op moves: none for an op that does more than move. */
+export function movedInputs(node: Node): readonly string[] {
+  if (node.domain !== "") return [];
+  if (node.opType === "Concat") return node.inputs;
+  return Object.hasOwn(moves, node.opType) ? node.inputs.slice(0, 1) : [];
+}
+
+/** Whether an op moves the elements of one input. */
 export function isMovement(node: Node): boolean {
-  return node.domain === "" && (node.opType === "Concat" || Object.hasOwn(moves, node.opType));
+  return node.opType !== "Concat" && movedInputs(node).length > 0;
 }
 
 /** Longer axes are refused: no feature map has them. */
@@ -352,8 +359,8 @@ export function concatLabels(
 
 /** Whether a value is a constant of zeros, of any shape. */
 export function isZeroConstant(facts: ConcreteFacts, name: string): boolean {
-  const tensor = facts.constant(name);
-  return (
-    tensor !== undefined && Array.from(tensor.data as ArrayLike<number>).every((value) => Number(value) === 0)
-  );
+  const data = facts.constant(name)?.data as ArrayLike<number | bigint> | undefined;
+  if (data === undefined) return false;
+  for (let at = 0; at < data.length; at++) if (Number(data[at]) !== 0) return false;
+  return true;
 }

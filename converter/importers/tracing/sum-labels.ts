@@ -1,5 +1,6 @@
 // A sum of distances in labels: for every element of its value, which weight is compared with which place of a source.
 
+import { bottomUp } from "./bottom-up.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type ConstantViews, constantViews } from "./constant-views.ts";
 import { type DataViews, dataViews, type Source } from "./data-views.ts";
@@ -237,15 +238,8 @@ export function readFrom(source: Source): Reading {
   const data = dataViews(source);
   const constants = constantViews(source.producer, source.facts);
   const known = new Map<Sum, SumLabels | undefined>();
-  const labels = (sum: Sum): SumLabels | undefined => {
-    // Parts first, so that a sum of thousands of terms needs no deep recursion.
-    const unread = new Set([sum]);
-    for (const part of unread) {
-      if (!known.has(part)) for (const inner of partsOf(part)) unread.add(inner);
-    }
-    for (const part of [...unread].reverse()) if (!known.has(part)) known.set(part, readSum(part, reader));
-    return known.get(sum);
-  };
-  const reader: Reader = { facts: source.facts, data, constants, labels };
+  const labels = (sum: Sum): SumLabels | undefined =>
+    bottomUp(sum, known, partsOf, (part) => readSum(part, reader));
+  const reader: Reader = { facts: source.facts, data, constants, labels: (part) => known.get(part) };
   return { code: data.code, padEnd: data.padEnd, constants, labels };
 }

@@ -4,8 +4,9 @@ import { isFloat } from "../../../src/core/dtype.ts";
 import { getInt, getInts } from "../../../src/core/ir/attributes.ts";
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
 import { type Tensor, toNumbers } from "../../../src/core/tensor.ts";
+import { bottomUp } from "./bottom-up.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
-import { isMovement, isZeroConstant } from "./movement.ts";
+import { isMovement, isZeroConstant, movedInputs } from "./movement.ts";
 
 interface SumValue {
   /** The value of the graph that this is. */
@@ -275,7 +276,7 @@ const recognisers: Readonly<Record<string, Recogniser>> = {
 };
 
 function recogniseMovement(node: Node, value: SumValue, output: number, search: Search): Sum | undefined {
-  if (node.opType === "Concat") {
+  if (!isMovement(node)) {
     const parts = node.inputs.map((name) => search.sums.get(name));
     if (parts.includes(undefined)) return undefined;
     return { ...value, kind: "joined", parts: parts as Sum[], node };
@@ -297,9 +298,10 @@ export function findSums(graph: Graph, facts: ConcreteFacts): Map<string, Sum> {
         return;
       const value = { value: name, dims };
       const recognise = output === 0 ? recognisers[node.opType] : undefined;
-      const sum = isMovement(node)
-        ? recogniseMovement(node, value, output, search)
-        : recognise?.(node, value, search);
+      const sum =
+        movedInputs(node).length > 0
+          ? recogniseMovement(node, value, output, search)
+          : recognise?.(node, value, search);
       if (sum !== undefined) sums.set(name, sum);
     });
   }
@@ -317,4 +319,25 @@ export function distancesIn(sum: Sum): Distance[] {
   const seen = new Set([sum]);
   for (const part of seen) for (const inner of partsOf(part)) seen.add(inner);
   return [...seen].filter((part) => part.kind === "distance");
+}
+
+const close = (value: number, other: number): boolean => Math.abs(value - other) <= 1e-6 * Math.abs(other);
+
+/** One factor for all, up to rounding (1/k times k); 1 and -1 exactly where it is close to them. */
+export function commonFactor(factors: readonly (number | undefined)[]): number | undefined {
+  const first = factors[0];
+  if (first === undefined || first === 0 || !Number.isFinite(first)) return undefined;
+  if (!factors.every((factor) => factor !== undefined && close(factor, first))) return undefined;
+  return close(first, Math.sign(first)) ? Math.sign(first) : first;
+}
+
+/** The factor by which a sum counts every distance, when it is the same for all; constants that are added do not matter. */
+export function factorOf(sum: Sum, known: Map<Sum, number | undefined>): number | undefined {
+  return bottomUp(sum, known, partsOf, (part) => {
+    if (part.kind === "distance") return 1;
+    const inner = commonFactor(partsOf(part).map((each) => known.get(each)));
+    if (inner === undefined) return undefined;
+    if (part.kind === "scaled") return commonFactor([inner * part.factor]);
+    return part.kind === "reduced" ? commonFactor([inner * part.scale]) : inner;
+  });
 }
