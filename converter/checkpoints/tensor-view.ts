@@ -2,7 +2,7 @@
 
 import { type DataType, dataTypes } from "../../src/core/dtype.ts";
 import { allocate, elementCount, stridesOf, type Tensor, type TensorData } from "../../src/core/tensor.ts";
-import { checkpointError } from "./checkpoint.ts";
+import { checkpointError, quote } from "./checkpoint.ts";
 
 /** Bytes that tensors share. */
 export interface Storage {
@@ -45,7 +45,7 @@ export function partOf(
   if (part === undefined) return storage;
   const [offset, length] = part;
   if (!(isCount(offset) && isCount(length) && offset + length <= storage.count)) {
-    throw checkpointError(where, `a part of storage ${storage.key} lies outside of it`);
+    throw checkpointError(where, `a part of storage ${quote(storage.key)} lies outside of it`);
   }
   return { ...storage, count: length, startBytes: storage.startBytes + offset * storage.bytesPerElement };
 }
@@ -102,9 +102,9 @@ function checkView(view: TensorView, budget: Budget, where: string): void {
 function storageBytes(storage: Storage, where: string): Uint8Array {
   const wanted = storage.count * storage.bytesPerElement;
   const bytes = storage.source.bytes?.subarray(storage.startBytes);
-  if (bytes === undefined) throw checkpointError(where, `storage ${storage.key} is not in the file`);
+  if (bytes === undefined) throw checkpointError(where, `storage ${quote(storage.key)} is not in the file`);
   if (bytes.length >= wanted) return bytes;
-  throw checkpointError(where, `storage ${storage.key} is cut off`, {
+  throw checkpointError(where, `storage ${quote(storage.key)} is cut off`, {
     expected: `${wanted} bytes`,
     found: `${bytes.length}`,
   });

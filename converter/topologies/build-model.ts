@@ -42,6 +42,7 @@ interface Candidate {
 const inputName = "input";
 const outputName = "output";
 const mostProblemsTold = 100;
+const longestNameTold = 200;
 
 function chooseKind({ options }: Source): (layer: FilterLayer, step: FilterStep) => LayerKind {
   const { layers = "from-checkpoint" } = options;
@@ -66,7 +67,7 @@ function inputDimsFor(topology: Topology, binding: Binding, { options }: Source)
 function surplus(source: Source, used: ReadonlySet<string>): string[] {
   return [...source.checkpoint.tensors]
     .filter(([key]) => !used.has(key))
-    .map(([key, { dims }]) => `surplus ${key} [${dims.join(", ")}]`);
+    .map(([key, { dims }]) => `surplus ${key.slice(0, longestNameTold)} [${dims.join(", ")}]`);
 }
 
 /** Batch normalisation can be folded into convolutions, which then have a bias each; an adder layer cannot do without. */

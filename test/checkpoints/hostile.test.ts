@@ -141,7 +141,7 @@ const views: readonly (readonly [what: string, options: Parameters<typeof tensor
     { size: new Array(100).fill(1), stride: new Array(100).fill(1) },
     "do not belong together",
   ],
-  ["announces more than its storage holds", { count: 8, size: [8], stride: [1] }, "storage 0 is cut off"],
+  ["announces more than its storage holds", { count: 8, size: [8], stride: [1] }, 'storage "0" is cut off'],
   [
     "announces more than any storage can hold",
     { count: 2 ** 52, size: [2 ** 40], stride: [1] },

@@ -84,9 +84,20 @@ const escapes: Readonly<Record<string, string>> = {
   a: "\x07",
 };
 
+/** Characters of a text with escapes: what protocol 0 needs for a network of a million weights. */
+const longestEscapedText = 2 ** 24;
+
+/** A line of protocol 0 that may hold escapes, which cost time of their own. */
+function takeEscapedLine(machine: Machine): string {
+  const line = takeLine(machine);
+  machine.host.steps.left -= line.length / 8;
+  if (line.length <= longestEscapedText) return line;
+  throw damaged(machine, "a text of protocol 0 is too long; save the file with protocol 2 or later");
+}
+
 /** A string as Python 2 prints it, quotes and escapes included. */
 function takeQuoted(machine: Machine): string {
-  const line = takeLine(machine).trim();
+  const line = takeEscapedLine(machine).trim();
   const inner = /^(['"])(.*)\1$/s.exec(line)?.[2];
   if (inner === undefined) throw damaged(machine, "a string has no quotes");
   return inner.replace(/\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)/gs, (_, code: string) => {
@@ -99,10 +110,13 @@ function takeQuoted(machine: Machine): string {
 
 /** Latin-1 with \uXXXX and \UXXXXXXXX. */
 function takeRawUnicode(machine: Machine): string {
-  return takeLine(machine).replace(/\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g, (whole, short, long) => {
-    const code = Number.parseInt(short ?? long, 16);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-  });
+  return takeEscapedLine(machine).replace(
+    /\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g,
+    (whole, short, long) => {
+      const code = Number.parseInt(short ?? long, 16);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+    },
+  );
 }
 
 function remember(machine: Machine, index: number | bigint): void {

@@ -1,5 +1,6 @@
 // The values a pickle builds here: plain data that stands for Python's objects and never runs.
 
+import { quote } from "../checkpoint.ts";
 import type { TensorView } from "../tensor-view.ts";
 
 interface Sequence<Kind extends string> {
@@ -112,6 +113,6 @@ export function describe(value: PickleValue | undefined): string {
   if (value === null) return "None";
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (typeof value !== "object") return typeof value === "bigint" ? "an integer" : `a ${typeof value}`;
-  if (value.kind === "global") return value.name;
-  return value.kind === "object" ? `an object of class ${value.className}` : `a ${value.kind}`;
+  if (value.kind === "global") return quote(value.name);
+  return value.kind === "object" ? `an object of class ${quote(value.className)}` : `a ${value.kind}`;
 }
