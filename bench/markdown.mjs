@@ -1,0 +1,164 @@
+// The results as Markdown: times, ratios, shares of the roofline, memory, cold start, sizes.
+
+import { adderMixes } from "./roofline.mjs";
+
+const number = (value, digits = 3) =>
+  value === undefined ? "–" : Number(value.toPrecision(digits)).toString();
+const percent = (value) => (value === undefined ? "–" : `${Math.round(100 * value)} %`);
+
+function table(header, rows) {
+  const line = (cells) => `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(header), line(header.map(() => "---")), ...rows.map(line), ""].join("\n");
+}
+
+const columnsOf = (measured) => [
+  ...new Set(measured.flatMap(({ milliseconds }) => Object.keys(milliseconds))),
+];
+
+function timesTable(measured, title) {
+  const columns = columnsOf(measured);
+  const rows = measured.map(({ network, milliseconds }) => [
+    title(network),
+    ...columns.map((name) => number(milliseconds[name]?.median)),
+  ]);
+  return table(["ms per run, median", ...columns], rows);
+}
+
+function ratiosTable(measured, title) {
+  const pairs = [
+    ...new Set(measured.flatMap(({ ratios }) => ratios.map(({ ours, peer }) => `${ours} / ${peer}`))),
+  ];
+  const cell = ({ ratios }, pair) => {
+    const found = ratios.find(({ ours, peer }) => `${ours} / ${peer}` === pair);
+    return found
+      ? `**${number(found.ratio)}** (${found.quartiles.map((value) => number(value, 2)).join("–")})`
+      : "–";
+  };
+  return table(
+    ["ratio of medians (quartiles of the paired ratios)", ...measured.map(({ network }) => title(network))],
+    pairs.map((pair) => [pair, ...measured.map((result) => cell(result, pair))]),
+  );
+}
+
+/** Best rate of the mixes for a width, in G taps per second. */
+function rooflineFor(width, roofline) {
+  return Math.max(...adderMixes[width].map((mix) => roofline[mix] ?? 0));
+}
+
+const sum = (numbers) => numbers.reduce((total, value) => total + value, 0);
+
+/** Taps per second over all adder layers of a network, and as a share of the roofline. */
+function adderRate(steps, width, roofline) {
+  const layers = steps.filter(({ opType }) => opType?.includes("Adder2d"));
+  const rate =
+    sum(layers.map(({ taps }) => taps)) / sum(layers.map(({ milliseconds }) => milliseconds)) / 1e6;
+  return { rate, share: rate / rooflineFor(width, roofline) };
+}
+
+function sharesTable(measured, roofline, title) {
+  const rows = measured.flatMap(({ network, steps }) =>
+    Object.entries(steps).map(([name, list]) => {
+      const width = name.split(" ")[1];
+      const { rate, share } = adderRate(list, width, roofline);
+      const adders = list.filter(({ opType }) => opType?.includes("Adder2d"));
+      const time =
+        sum(adders.map(({ milliseconds }) => milliseconds)) /
+        sum(list.map(({ milliseconds }) => milliseconds));
+      return [title(network), name, number(rate), percent(share), percent(time)];
+    }),
+  );
+  return table(
+    ["network", "", "G taps/s over adder layers", "of the roofline", "adder layers' share of the time"],
+    rows,
+  );
+}
+
+function layersTable({ network, steps }, roofline, title) {
+  return Object.entries(steps).map(([name, list]) => {
+    const limit = rooflineFor(name.split(" ")[1], roofline);
+    const rows = list.map(({ node, kernels, milliseconds, taps, opType }) => {
+      const rate = taps === undefined ? undefined : taps / milliseconds / 1e6;
+      const share = opType?.includes("Adder2d") ? rate / limit : undefined;
+      return [node, Object.keys(kernels).join(", "), number(milliseconds), number(rate), percent(share)];
+    });
+    return `<details><summary>${title(network)}, ${name}, layer by layer</summary>\n\n${table(["step", "kernels", "ms", "G taps/s", "of the roofline"], rows)}\n</details>\n`;
+  });
+}
+
+function freshTable(measured, title) {
+  const rows = measured.flatMap(({ network, fresh }) =>
+    Object.entries(fresh).map(
+      ([name, { sessionMilliseconds, firstRunMilliseconds, coldStartMilliseconds, peakMegabytes }]) => [
+        title(network),
+        name,
+        ...[sessionMilliseconds, firstRunMilliseconds, coldStartMilliseconds, peakMegabytes].map((value) =>
+          number(value),
+        ),
+      ],
+    ),
+  );
+  return table(
+    ["network", "", "session, ms", "first run, ms", "cold start, ms", "peak memory of the process, MB"],
+    rows,
+  );
+}
+
+function kernelsSection({ roofline, layers }) {
+  const mixes = Object.entries(roofline).map(([mix, rate]) => [mix, number(rate)]);
+  const limit = rooflineFor("fp32", roofline);
+  const rows = layers.map(({ layer, rate, kernels }) => [
+    layer,
+    Object.keys(kernels).join(", "),
+    number(rate),
+    percent(rate / limit),
+  ]);
+  return [
+    table(["roofline: instruction mix", "G taps/s"], mixes),
+    table(["adder layer alone, fp32", "kernels", "G taps/s", "of the roofline"], rows),
+  ].join("\n");
+}
+
+/** What was left out, why, and which form of the quantized CNN was taken. */
+function notes(measured, title) {
+  const lines = measured.flatMap(({ network, skipped, forms, explained }) => [
+    ...Object.entries(skipped).map(
+      ([name, reason]) => `${name} on ${title(network)}: not measured, ${reason}.`,
+    ),
+    ...Object.entries(forms).map(
+      ([name, form]) => `${name} on ${title(network)}: ${form} is the fastest form.`,
+    ),
+    ...Object.entries(explained).map(
+      ([name, { simd, threads }]) =>
+        `${name} on ${title(network)}: ${simd.level} kernels (${simd.reason}), threads: ${threads.count} (${threads.reason}).`,
+    ),
+  ]);
+  return `${lines.map((line) => `- ${line}`).join("\n")}\n`;
+}
+
+function section({ node, v8, threads, kernels, networks: measured }, title) {
+  return [
+    `## Node ${node} (V8 ${v8}), threads: ${threads}\n`,
+    ratiosTable(measured, title),
+    timesTable(measured, title),
+    sharesTable(measured, kernels.roofline, title),
+    kernelsSection(kernels),
+    freshTable(measured, title),
+    notes(measured, title),
+    ...measured.flatMap((result) => layersTable(result, kernels.roofline, title)),
+  ].join("\n");
+}
+
+export function toMarkdown({ made, machine, quick, sizes, results }, networks) {
+  const title = (name) => networks[name].title;
+  const { cpu, cores, platform, load } = machine;
+  return [
+    "# Benchmark\n",
+    `${made.slice(0, 10)}, ${cpu}, ${cores} cores, ${platform}; load average at the start ${number(load, 2)}.${quick ? " A quick run: few rounds, wide spread." : ""}\n`,
+    "Ratios below 1 mean that ours is faster. Engines take turns in one process; a ratio is that of the medians.\n",
+    table(
+      ["gzipped, for a page", "KB"],
+      Object.entries(sizes).map(([name, size]) => [name, number(size)]),
+    ),
+    ...results.map((result) => section(result, title)),
+  ].join("\n");
+}

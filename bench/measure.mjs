@@ -1,0 +1,192 @@
+// One network in all engines, in this process: prints a JSON object. Started by run.mjs with its task as the only argument.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ops } from "../dist/custom-ops/index.js";
+import { inferShapes } from "../dist/src/core/infer-shapes.js";
+import { nodeLabel } from "../dist/src/core/ir/attributes.js";
+import { decodeModel } from "../dist/src/core/onnx/index.js";
+import { alternate } from "./alternate.mjs";
+import { openEngine } from "./engines.mjs";
+import { imageFor } from "./networks.mjs";
+import { forms } from "./quantize-cnn.mjs";
+import { median, ratioOf, summarise } from "./statistics.mjs";
+
+const { network, folder, threads, rounds, seconds, batch, withExported } = JSON.parse(process.argv[2]);
+const image = imageFor(network);
+const read = (file) => new Uint8Array(readFileSync(join(folder, file)));
+const report = (text) => process.stderr.write(`\r\x1b[K  ${text}`);
+
+/** Engine and file of every candidate; those with `forms` take the fastest of several files. */
+const candidates = {
+  "ours fp32": { engine: "addernet", file: "adder.onnx", twin: "adder" },
+  "ours int8": { engine: "addernet", file: "adder int8.onnx", twin: "adder", isInt8: true },
+  "web CNN fp32": { engine: "web", file: "cnn.onnx", twin: "cnn" },
+  "web CNN int8": { engine: "web", forms, twin: "cnn", isInt8: true },
+  "node CNN fp32": { engine: "node", file: "cnn.onnx", twin: "cnn" },
+  "node CNN int8": { engine: "node", forms, twin: "cnn", isInt8: true },
+  "web as exported": { engine: "web", file: "exported.onnx", twin: "adder" },
+  "node as exported": { engine: "node", file: "exported.onnx", twin: "adder" },
+};
+
+function reasonToSkip(name, { file }) {
+  if (name.endsWith("as exported") && !withExported) return "left out of a quick run for large images";
+  if (file && !existsSync(join(folder, file))) return "the converter does not quantize adder layers";
+  return undefined;
+}
+
+const options = { threads };
+
+async function openFastest(engine, files) {
+  const opened = [];
+  for (const form of files) {
+    opened.push({ form, ...(await openEngine(engine, read(`cnn ${form}.onnx`), image, options)) });
+  }
+  const runs = opened.map(({ form, run }) => [form, run]);
+  const times = await alternate(runs, { rounds: 5, seconds: 2, warmUpMilliseconds: 100 });
+  const medians = opened.map(({ form }) => median([...times.get(form).values()]));
+  const best = medians.indexOf(Math.min(...medians));
+  for (const [index, { release }] of opened.entries()) if (index !== best) await release();
+  return opened[best];
+}
+
+async function openAll() {
+  const opened = new Map();
+  const skipped = {};
+  for (const [name, candidate] of Object.entries(candidates)) {
+    const reason = reasonToSkip(name, candidate);
+    if (reason !== undefined) {
+      skipped[name] = reason;
+      continue;
+    }
+    report(`${network}: opening ${name}`);
+    const { engine, file } = candidate;
+    opened.set(
+      name,
+      candidate.forms
+        ? await openFastest(engine, candidate.forms)
+        : await openEngine(engine, read(file), image, options),
+    );
+  }
+  return { opened, skipped };
+}
+
+/** Largest difference from the first engine's answer for the same twin, as a share of its largest magnitude. */
+async function checkAnswers(opened) {
+  const first = new Map();
+  const errors = {};
+  for (const [name, { run }] of opened) {
+    const { twin, isInt8 } = candidates[name];
+    const answer = Float32Array.from(await run());
+    if (!first.has(twin)) first.set(twin, answer);
+    const expected = first.get(twin);
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const worst = answer.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0);
+    errors[name] = worst / largest;
+    if (!(errors[name] < (isInt8 ? 0.5 : 0.01))) {
+      throw new Error(
+        `${network}: ${name} computes something else: it is off by ${errors[name]} of the largest output`,
+      );
+    }
+  }
+  return errors;
+}
+
+/** Taps (multiplications of a convolution, differences of an adder layer) of every filter layer, by its label. */
+function tapsByNode(file) {
+  const { graph, opsetImports, functions } = decodeModel(read(file));
+  const facts = inferShapes(graph, opsetImports, ops, {
+    inputs: new Map([["input", image.dims]]),
+    functions,
+  });
+  const filters = graph.nodes.filter(({ opType }) => /^(QLinear)?(Adder2d|Conv)$|^Q?Gemm$/.test(opType));
+  return new Map(
+    filters.map((node) => {
+      const [, ...weights] = facts.get(
+        node.inputs.find((name) => graph.initializers.get(name)?.dims.length > 1),
+      ).shape;
+      const outputs = facts.get(node.outputs[0]).shape;
+      const product = (dims) => dims.reduce((all, dim) => all * dim, 1);
+      return [nodeLabel(node), { opType: node.opType, taps: product(outputs) * product(weights) }];
+    }),
+  );
+}
+
+/** Median milliseconds of every step, with the taps of filter layers. */
+async function profileSteps({ session, feeds }, file) {
+  const profiles = [];
+  const start = performance.now();
+  while (profiles.length < 5 || (profiles.length < 200 && performance.now() - start < 1000)) {
+    profiles.push(await session.profile(feeds));
+  }
+  const taps = tapsByNode(file);
+  return profiles[0].map(({ node, fused, kernels, why }, index) => ({
+    node,
+    fused,
+    kernels,
+    why,
+    milliseconds: median(profiles.map((steps) => steps[index].milliseconds)),
+    ...taps.get(node),
+  }));
+}
+
+/** Batches through our engine, as further candidates. */
+async function openBatches(opened) {
+  if (!batch) return;
+  for (const name of ["ours fp32", "ours int8"].filter((ours) => opened.has(ours))) {
+    const bytes = read(candidates[name].file);
+    opened.set(
+      `${name}, batch ${batch}`,
+      await openEngine("addernet", bytes, imageFor(network, batch), options),
+    );
+  }
+}
+
+function ratios(times) {
+  const ours = ["ours fp32", "ours int8"].filter((name) => times.has(name));
+  const peers = [...times.keys()].filter((name) => !name.startsWith("ours"));
+  return ours.flatMap((name) =>
+    peers.map((peer) => ({ ours: name, peer, ...ratioOf(times.get(name), times.get(peer)) })),
+  );
+}
+
+const { opened, skipped } = await openAll();
+const errors = await checkAnswers(opened);
+await openBatches(opened);
+const runs = [...opened].map(([name, { run }]) => [name, run]);
+const start = performance.now();
+const times = await alternate(runs, {
+  rounds,
+  seconds,
+  onRound: (done) => {
+    const left = ((performance.now() - start) / done) * (rounds - done);
+    report(`${network}: round ${done} of ${rounds}, ${Math.ceil(left / 1000)} s left`);
+  },
+});
+const steps = {};
+const explained = {};
+for (const [name, { engine, file }] of Object.entries(candidates)) {
+  if (engine !== "addernet" || !opened.has(name)) continue;
+  steps[name] = await profileSteps(opened.get(name), file);
+  const { simd, threads: used } = opened.get(name).session.explain();
+  explained[name] = { simd, threads: used };
+}
+process.stderr.write("\r\x1b[K");
+process.stdout.write(
+  JSON.stringify({
+    network,
+    threads,
+    milliseconds: Object.fromEntries(
+      [...times].map(([name, byRound]) => [name, summarise([...byRound.values()])]),
+    ),
+    ratios: ratios(times),
+    forms: Object.fromEntries(
+      [...opened].filter(([, { form }]) => form).map(([name, { form }]) => [name, form]),
+    ),
+    errors,
+    skipped,
+    steps,
+    explained,
+  }),
+);
+process.exit(0);
