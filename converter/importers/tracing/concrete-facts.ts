@@ -2,9 +2,11 @@
 
 import type { DataType } from "../../../src/core/dtype.ts";
 import { AdderNetError } from "../../../src/core/errors.ts";
+import { definitionOf } from "../../../src/core/infer-shapes.ts";
 import { nodeLabel } from "../../../src/core/ir/attributes.ts";
 import type { Dim, Graph, Model, Node, ValueInfo } from "../../../src/core/ir/model.ts";
 import type { OpContext, OpDefinition, OpTable, ValueFact } from "../../../src/core/ops/define-op.ts";
+import { factOf } from "../../../src/core/ops/facts.ts";
 import { elementCount, type Tensor } from "../../../src/core/tensor.ts";
 
 /** A length for every symbol; unnamed lengths of inputs are found under `inputName[axis]`. */
@@ -72,10 +74,6 @@ function placeholder(fact: ValueFact): Tensor {
   return { type: fact.elemType, dims: fact.shape as readonly number[], data: new Float32Array(0) };
 }
 
-function factOf(tensor: Tensor): ValueFact {
-  return { elemType: tensor.type, shape: tensor.dims, constant: tensor };
-}
-
 function evaluate(
   node: Node,
   op: OpDefinition,
@@ -91,13 +89,12 @@ function evaluate(
 /** Nodes the op table does not know, or that do not fit their inputs, leave their outputs unknown. */
 function evaluateOrGiveUp(
   node: Node,
-  op: OpDefinition | undefined,
+  meaning: ReturnType<typeof definitionOf>,
   facts: readonly (ValueFact | undefined)[],
-  opset: number,
 ): readonly (ValueFact | undefined)[] {
-  if (op === undefined) return [];
+  if (meaning === undefined) return [];
   try {
-    return evaluate(node, op, facts, { opset, where: nodeLabel(node) });
+    return evaluate(node, meaning.definition, facts, { opset: meaning.opset, where: nodeLabel(node) });
   } catch (error) {
     if (error instanceof AdderNetError) return [];
     throw error;
@@ -140,8 +137,7 @@ export function growFacts(model: Model, ops: OpTable, binding: Binding): Growing
   };
   const add = (node: Node): void => {
     const inputs = node.inputs.map((name) => (name === "" ? undefined : factFor(name)));
-    const opset = opsetImports.get(node.domain) ?? 1;
-    const results = evaluateOrGiveUp(node, ops.get(node.domain, node.opType), inputs, opset);
+    const results = evaluateOrGiveUp(node, definitionOf(node, ops, opsetImports), inputs);
     const origin = largestOrigin(node);
     node.outputs.forEach((name, at) => {
       const result = results[at];

@@ -41,7 +41,8 @@ export function labelSource(code: LabelCode, dims: readonly number[], layout: La
 /** Coordinates of a label, or the differences of coordinates that a difference of labels means. */
 export function decodeLabel({ steps }: LabelCode, label: number): Coordinates {
   const take = (left: number, step: number): [number, number] => {
-    const count = Math.round(left / step);
+    // Not -0, which Math.round makes of small negative numbers.
+    const count = Math.round(left / step) + 0;
     return [count, left - count * step];
   };
   const [n, inImage] = take(label, steps.n);
