@@ -129,11 +129,13 @@ function skipFilter(draft: Draft, step: FilterStep, channels: number): void {
   }
 }
 
+/** Told with the reference's widths, where the checkpoint does not say others. */
 function missingFilter(draft: Draft, step: FilterStep): void {
+  const [outputs, inputs, ...kernel] = draft.reference.get(step.name)!;
   const { channels, height, width } = draft.current;
-  const kernel = step.isLinear ? [height, width] : [step.kernel, step.kernel];
-  const outputs = step.outputs === "classes" ? (draft.classes ?? unknownChannels) : step.outputs;
-  draft.problems.push(`missing ${step.name}.adder or .weight ${shape([outputs, channels, ...kernel])}`);
+  const known = Number.isNaN(channels) ? inputs! : channels;
+  const size = step.isLinear ? [height, width] : kernel;
+  draft.problems.push(`missing ${step.name}.adder or .weight ${shape([outputs!, known, ...size])}`);
   skipFilter(draft, step, unknownChannels);
 }
 

@@ -50,7 +50,9 @@ export function addNorm(draft: Draft, step: NormStep): void {
   if (layer?.kind === "norm") addBoundNorm(draft, layer);
   else if (!step.isOptional) {
     const names = `${step.name}.weight, .bias, .running_mean, .running_var`;
-    draft.problems.push(`missing ${names} ${shape([draft.current.channels])}`);
+    const { channels } = draft.current;
+    const expected = Number.isNaN(channels) ? draft.reference.get(step.name)! : [channels];
+    draft.problems.push(`missing ${names} ${shape(expected)}`);
   }
 }
 

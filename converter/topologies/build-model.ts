@@ -11,7 +11,7 @@ import { buildGraph, type DraftGraph } from "./build-graph.ts";
 import type { LayerKind } from "./draft.ts";
 import { type FilterLayer, type Layer, layersOf } from "./layers.ts";
 import { type Binding, bindings } from "./match-layers.ts";
-import { type FilterStep, slotsOf, type Topology } from "./topology.ts";
+import { type FilterStep, type Slot, slotsOf, type Topology } from "./topology.ts";
 
 export interface BuildOptions {
   /** The number of classes the checkpoint must have. */
@@ -78,12 +78,18 @@ function isFolded(layers: readonly Layer[]): boolean {
   });
 }
 
-function tryTopology(topology: Topology, binding: Binding, source: Source): Candidate {
+function tryTopology(
+  topology: Topology,
+  slots: readonly Slot[],
+  binding: Binding,
+  source: Source,
+): Candidate {
   const inputDims = inputDimsFor(topology, binding, source);
   const [channels, height, width] = inputDims.slice(1) as number[];
   const graph = buildGraph(topology, inputName, outputName, {
     where: source.where,
     binding,
+    reference: new Map(slots.map(({ name, dims }) => [name, dims])),
     hasNorms: !isFolded([...source.layers.values()]),
     modules: source.checkpoint.modules,
     classes: source.options.classes,
@@ -98,9 +104,10 @@ function tryTopology(topology: Topology, binding: Binding, source: Source): Cand
 
 /** The reading with the fewest faults; among equals one that leaves nothing to be averaged, then the first. */
 function bestCandidate(topologies: readonly Topology[], source: Source): Candidate {
-  const candidates = topologies.flatMap((topology) =>
-    bindings(slotsOf(topology), source.layers).map((binding) => tryTopology(topology, binding, source)),
-  );
+  const candidates = topologies.flatMap((topology) => {
+    const slots = slotsOf(topology);
+    return bindings(slots, source.layers).map((binding) => tryTopology(topology, slots, binding, source));
+  });
   const rank = ({ faults, graph }: Candidate): number => faults + graph.leftovers / 1000;
   return candidates.reduce((best, next) => (rank(next) < rank(best) ? next : best));
 }

@@ -14,6 +14,8 @@ export type LayerKind = "adder" | "conv";
 export interface GraphOptions {
   readonly where: string;
   readonly binding: Binding;
+  /** The reference's shape of every layer's weights, by name. */
+  readonly reference: ReadonlyMap<string, readonly number[]>;
   /** False for a checkpoint whose normalisations are folded into the filters: then the topology's are left out. */
   readonly hasNorms: boolean;
   readonly modules?: ModuleNode | undefined;
