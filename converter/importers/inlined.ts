@@ -103,7 +103,8 @@ function formOf(context: ImportContext, match: LayerMatch, nodes: readonly Node[
   if (nodes.some((node) => node.opType === "ReduceL1")) return "ReduceL1";
   if (nodes.some((node) => [...(node.metadata?.keys() ?? [])].some((key) => key.startsWith("pkg.torch"))))
     return "dynamo";
-  return distancesIn(match.sum).length > 1 ? "sum over taps" : "im2col TorchScript";
+  if (distancesIn(match.sum).length > 1) return "sum over taps";
+  return context.model.producerName === "pytorch" ? "im2col TorchScript" : "im2col";
 }
 
 function evidenceOf(match: LayerMatch, label: string): string {
