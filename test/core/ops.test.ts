@@ -12,6 +12,7 @@ import { indexingCases as indexing } from "./suites/indexing.ts";
 import { cases as linear } from "./suites/linear.ts";
 import { movementCases as movement } from "./suites/movement.ts";
 import type { OpCase } from "./suites/op-case.ts";
+import { cases as quantization } from "./suites/quantization.ts";
 import { cases as reductions } from "./suites/reductions.ts";
 import { cases as windows } from "./suites/windows.ts";
 
@@ -22,6 +23,7 @@ const suites: Readonly<Record<string, readonly OpCase[]>> = {
   movement,
   indexing,
   elementwise,
+  quantization,
 };
 const allowed = { exact: 0, close: 1e-6, rounding: 1e-4 } as const;
 const definitions = new Map(standardOps.map((op) => [op.opType, op]));

@@ -11,6 +11,7 @@ import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
 import { padOps } from "./pad.ts";
 import { poolingOps } from "./pooling.ts";
+import { quantizationOps } from "./quantization.ts";
 import { reductionOps } from "./reduction.ts";
 import { regulationOps } from "./regulation.ts";
 import { resizeOps } from "./resize.ts";
@@ -31,6 +32,7 @@ export const standardOps: readonly OpDefinition[] = [
   ...unaryOps,
   ...binaryOps,
   ...regulationOps,
+  ...quantizationOps,
   ...triluOps,
   ...convOps,
   ...gemmOps,
