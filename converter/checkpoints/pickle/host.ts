@@ -17,13 +17,42 @@ import { arrayView, type Fail, integerOf } from "./numpy-values.ts";
 import { isRefused, reachesThrough } from "./refused-modules.ts";
 import { describe, isKind, makeObject, type PickledTensor, type PickleValue } from "./values.ts";
 
-/** Classes that may be made with arguments and are never looked into. */
-const opaqueWithArguments =
-  /^(argparse\.Namespace|types\.SimpleNamespace|pathlib\.(Pure)?(Posix|Windows)?Path|pathlib\._local\.(Posix|Windows)Path|datetime\.(date|time|datetime|timedelta)|decimal\.Decimal|uuid\.UUID)$/;
+/** Classes that training scripts keep in a checkpoint: they may be made with arguments, and are never looked into. */
+const opaqueClasses = new Set([
+  "argparse.Namespace",
+  "types.SimpleNamespace",
+  "pathlib.Path",
+  "pathlib.PosixPath",
+  "pathlib.WindowsPath",
+  "pathlib.PurePosixPath",
+  "pathlib.PureWindowsPath",
+  "pathlib._local.PosixPath",
+  "pathlib._local.WindowsPath",
+  "datetime.date",
+  "datetime.time",
+  "datetime.datetime",
+  "datetime.timedelta",
+  "decimal.Decimal",
+  "uuid.UUID",
+  "torch.torch_version.TorchVersion",
+]);
 
-/** Names that may stand in a file as themselves: types, activation functions, and what training left behind. */
-const nameable =
-  /^((builtins|__builtin__)\.(object|dict|tuple|int|float|bool|str|bytes|complex)|numpy\.(ndarray|bool_|(u?int|float)\d+)|torch\.(Tensor|_C\._TensorBase|tanh|relu|sigmoid|strided|preserve_format|contiguous_format|channels_last)|torch\.(nn|optim|ao|quantization)\..*|collections\.abc\..*)$/;
+/** Types and functions that may stand in a checkpoint as themselves. */
+const nameable = new Set([
+  ...["object", "dict", "tuple", "int", "float", "bool", "str", "complex"].flatMap((name) => [
+    `builtins.${name}`,
+    `__builtin__.${name}`,
+  ]),
+  ...["ndarray", "bool_", "float16", "float32", "float64", "int32", "int64", "uint8"].map(
+    (name) => `numpy.${name}`,
+  ),
+  ...["Tensor", "relu", "tanh", "sigmoid", "strided", "preserve_format", "contiguous_format"].map(
+    (name) => `torch.${name}`,
+  ),
+]);
+
+/** Classes and functions of layers, optimizers and quantization: named, or made without arguments. */
+const nameableModules = /^torch\.(nn|optim|ao|quantization)(\.|$)/;
 
 const isTorchType = (name: string): boolean =>
   /^torch\.(cuda\.|storage\.)?\w+$/.test(name) &&
@@ -32,9 +61,8 @@ const isTorchType = (name: string): boolean =>
 function isAllowed(module: string, name: string): boolean {
   if (reachesThrough(name)) return false;
   const full = `${module}.${name}`;
-  if (builders.has(full) || opaqueWithArguments.test(full) || nameable.test(full) || isTorchType(full))
-    return true;
-  return !isRefused(module);
+  const isKnown = builders.has(full) || opaqueClasses.has(full) || nameable.has(full) || isTorchType(full);
+  return isKnown || nameableModules.test(module) || !isRefused(module);
 }
 
 function buildDtype(target: Extract<PickleValue, { kind: "dtype" }>, state: PickleValue, fail: Fail): void {
@@ -73,7 +101,7 @@ function call(callee: PickleValue, args: Args, context: Context): PickleValue {
   countSize(args, context.steps);
   const builder = builders.get(callee.name);
   if (builder !== undefined) return builder(args, context);
-  if (args.length === 0 || opaqueWithArguments.test(callee.name)) return makeObject(callee.name);
+  if (args.length === 0 || opaqueClasses.has(callee.name)) return makeObject(callee.name);
   throw refusal(context.options.where, callee.name, "calls");
 }
 
