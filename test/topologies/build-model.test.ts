@@ -158,6 +158,29 @@ describe("the model that is built", () => {
     expect(opCounts(await build("lenet5-adder.pth", "lenet5-bn")).GlobalAveragePool).toBeUndefined();
   });
 
+  it("takes fully connected adder layers", async () => {
+    const [input, output] = arraysOf("lenet5-adder.pth");
+    const { format, tensors } = await open(join(folder, "lenet5-adder.pth"));
+    const flat = [...tensors].map(([key, tensor]) => {
+      const { dims } = tensor;
+      const isWhole = key === "conv3.adder" || key.startsWith("fc");
+      const elements = dims.slice(1).reduce((product, dim) => product * dim, 1);
+      return [key, isWhole ? { ...tensor, dims: [dims[0]!, elements] } : tensor] as const;
+    });
+    const model = buildModel("lenet5-bn", { format, tensors: new Map(flat) });
+    expect(largestDifference(logits(model, input), output)).toBeLessThan(1e-6);
+    expect(opCounts(model)).toMatchObject({ Adder2d: 5 });
+  });
+
+  it("reads filters of one channel as depthwise", async () => {
+    const { format, tensors } = await open(join(folder, "resnet20-adder.pth"));
+    const key = "layer3.1.conv1.adder";
+    const depthwise: Tensor = { type: "float32", dims: [4, 1, 3, 3], data: new Float32Array(36) };
+    const { graph } = buildModel("resnet20", { format, tensors: new Map([...tensors, [key, depthwise]]) });
+    const node = graph.nodes.find(({ inputs }) => inputs.includes(key))!;
+    expect(node.attributes.get("group")).toEqual({ type: "INT", value: 4n });
+  });
+
   it("reads epsilon from a module", async () => {
     const checkpoint = await open(join(folder, "lenet5-mixed-module.pth"));
     const eps = checkpoint.modules!.children.get("bn1")!.attributes as Map<string, number>;
