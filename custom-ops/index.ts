@@ -2,9 +2,14 @@
 
 import { makeOpTable, type OpTable } from "../src/core/ops/define-op.ts";
 import { standardOps } from "../src/core/ops/index.ts";
+import { AdderInteger2d } from "./adder-integer2d.ts";
 import { Adder2d } from "./adder2d.ts";
+import { QLinearAdder2d } from "./qlinear-adder2d.ts";
 
+export { AdderInteger2d } from "./adder-integer2d.ts";
+export { adderWindow } from "./adder-window.ts";
 export { Adder2d, adder2dAttributes, adder2dTaps } from "./adder2d.ts";
+export { QLinearAdder2d, qlinearAdder2dAttributes, qlinearAdder2dInputs } from "./qlinear-adder2d.ts";
 export { standardOps };
 
-export const ops: OpTable = makeOpTable([...standardOps, Adder2d]);
+export const ops: OpTable = makeOpTable([...standardOps, Adder2d, QLinearAdder2d, AdderInteger2d]);
