@@ -226,6 +226,19 @@ describe("ranks and layouts", () => {
     expect(ops).not.toContain("Abs");
   });
 
+  it("the places of a map as a sequence", () => {
+    const { report, ops } = importSame(["N", 3, 4, 5], dims, (net) => {
+      const flat = net.op("Reshape", ["x", net.ints([0, 3, -1])]);
+      const tokens = net.op("Transpose", [flat], { perm: [0, 2, 1] });
+      const w = net.constant(randomTensor([6, 3], 1));
+      const sum = net.sum(net.op("Abs", [net.op("Sub", [net.unsqueeze(tokens, 2), w])]), [3]);
+      return net.op("Neg", [sum]);
+    });
+    expect(report.layers[0]!.weightShape).toEqual([6, 3, 1, 1]);
+    expect(ops).toContain("Adder2d");
+    expect(ops).not.toContain("Abs");
+  });
+
   it("a layer in one dimension, [N, C, L]", () => {
     const { report } = importSame(["N", 2, 8], [2, 2, 8], (net) => {
       const padded = net.op("Pad", ["x", net.ints([0, 0, 1, 0, 0, 1])]);

@@ -354,6 +354,42 @@ export const writtenForms: readonly WrittenForm[] = [
     write: batched(({ net }, d) => net.sum(net.op("Mul", [d, net.op("Sign", [d])]), [2])),
   },
   {
+    name: "d where it is positive, else -d",
+    write: batched(({ net }, d) => {
+      const condition = net.op("Greater", [d, net.floats([0], [])]);
+      return net.sum(net.op("Where", [condition, d, net.op("Neg", [d])]), [2]);
+    }),
+  },
+  {
+    name: "both halves of d",
+    write: batched(({ net }, d) => {
+      const halves = [net.op("Relu", [d]), net.op("Relu", [net.op("Neg", [d])])];
+      return net.sum(net.op("Add", halves), [2]);
+    }),
+  },
+  {
+    name: "smaller minus larger",
+    write: (layer) => {
+      const { net, adder } = layer;
+      const operands = [net.unsqueeze(im2col(layer), 1), reshaped(layer, [1, adder.w[0], taps(layer), 1])];
+      const spread = net.op("Sub", [net.op("Min", operands), net.op("Max", operands)]);
+      return toMaps(layer, net.sum(spread, [2]));
+    },
+  },
+  {
+    name: "the weight repeated in the file",
+    write: (layer) => {
+      const { net, adder, w } = layer;
+      const places = outputDims(adder)[2] * outputDims(adder)[3];
+      const repeated = Array.from(w.data as Float32Array).flatMap((value) =>
+        new Array<number>(places).fill(value),
+      );
+      const weight = net.floats(repeated, [1, adder.w[0], taps(layer), places]);
+      const difference = net.op("Sub", [net.unsqueeze(im2col(layer), 1), weight]);
+      return net.op("Neg", [toMaps(layer, absSum(layer, difference))]);
+    },
+  },
+  {
     name: "Neg of each distance",
     write: batched(
       ({ net }, d) => net.sum(net.op("Neg", [net.op("Abs", [d])]), [2]),

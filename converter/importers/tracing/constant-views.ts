@@ -1,10 +1,10 @@
 // Constants as labels: which element of which constant stands where, so that weights can be gathered once a layer is known.
 
 import type { Node } from "../../../src/core/ir/model.ts";
-import { elementCount, type Tensor } from "../../../src/core/tensor.ts";
+import { elementCount, stridesOf, type Tensor } from "../../../src/core/tensor.ts";
 import { bottomUp } from "./bottom-up.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
-import { type LabelView, positionView } from "./label-view.ts";
+import { type LabelView, linearView } from "./label-view.ts";
 import { isMovement, moveLabels } from "./movement.ts";
 
 type Sign = 1 | -1;
@@ -29,6 +29,24 @@ interface Pooled {
   readonly tensor: Tensor;
 }
 
+/** Whether all slices along an axis are equal. */
+function isRepeated({ data, dims }: Tensor, axis: number): boolean {
+  const inner = elementCount(dims.slice(axis + 1));
+  const block = inner * dims[axis]!;
+  for (let at = 0; at < data.length; at++) {
+    const first = at - (at % block) + (at % inner);
+    if (data[at] !== data[first]) return false;
+  }
+  return true;
+}
+
+/** Elements between neighbours along each axis; 0 where an exporter has repeated the constant. */
+function stepsOf(tensor: Tensor): number[] {
+  return stridesOf(tensor.dims).map((step, axis) =>
+    tensor.dims[axis]! > 1 && isRepeated(tensor, axis) ? 0 : step,
+  );
+}
+
 export function constantViews(producer: ReadonlyMap<string, Node>, facts: ConcreteFacts): ConstantViews {
   const pool: Pooled[] = [];
   let latest: Pooled | undefined;
@@ -41,7 +59,8 @@ export function constantViews(producer: ReadonlyMap<string, Node>, facts: Concre
       entry = { name, sign, start, end: start + elementCount(tensor.dims), tensor };
       pool.push(entry);
     }
-    return positionView(tensor.dims, entry.start);
+    const view = linearView(tensor.dims, stepsOf(tensor));
+    return { ...view, base: view.base + entry.start };
   };
   const movedFrom = (name: string): readonly string[] => {
     const node = producer.get(name);

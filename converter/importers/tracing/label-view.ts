@@ -133,12 +133,6 @@ export function linearView(dims: readonly number[], steps: readonly number[]): L
   return build(dims, 0, tables);
 }
 
-/** Every element labelled with `first` plus its position in row-major order. */
-export function positionView(dims: readonly number[], first = 0): LabelView {
-  const view = linearView(dims, stridesOf(dims));
-  return { ...view, base: view.base + first };
-}
-
 export function transpose(view: LabelView, order: readonly number[]): LabelView {
   const tables = view.tables.map((table) => {
     const axes = order.flatMap((from, to) => (table.axes.includes(from) ? [to] : []));

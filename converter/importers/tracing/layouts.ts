@@ -1,13 +1,14 @@
 // The axis orders in which networks hold feature maps, and the way from each to [N, C, H, W] and back.
 
 /** Order of a value's axes: n batch, c channels or filters, h height, w width, l height and width as one axis. */
-export type Layout = "nchw" | "nc" | "ncl" | "chwn" | "nhwc" | "nch" | "nhc" | "cn";
+export type Layout = "nchw" | "nc" | "ncl" | "nlc" | "chwn" | "nhwc" | "nch" | "nhc" | "cn";
 
 export interface LayoutPair {
   readonly value: Layout;
   readonly source: Layout;
   /**
-   * Layouts few networks use: only what is furthest back can be the source then, so that no im2col matrix is taken for a feature map.
+   * Layouts few networks use: only what has the elements of the value furthest back can be the source then, so that no im2col matrix is
+   * taken for a feature map.
    */
   readonly isUnusual: boolean;
 }
@@ -21,6 +22,7 @@ const usual = [
 
 const unusual = [
   ["ncl", "nchw"],
+  ["nlc", "nchw"],
   ["chwn", "nchw"],
   ["nchw", "chwn"],
   ["chwn", "chwn"],

@@ -2,6 +2,7 @@
 
 import { isFloat } from "../../../src/core/dtype.ts";
 import type { Graph, Node } from "../../../src/core/ir/model.ts";
+import { elementCount } from "../../../src/core/tensor.ts";
 import type { ConcreteFacts } from "./concrete-facts.ts";
 import { type AxisFit, type ConvolutionFit, fitConvolution } from "./fit-convolution.ts";
 import { type Layout, type LayoutPair, layoutPairs, lengthOf, toCanonical } from "./layouts.ts";
@@ -119,13 +120,13 @@ function possibleSources(sum: Sum, scene: Scene): string[] {
 
 type MapDims = readonly [n: number, m: number, oh: number, ow: number];
 
-/** The shapes [N, M, OH, OW] that a value of this layout may stand for; for "ncl" all ways to part l. */
+/** The shapes [N, M, OH, OW] that a value of this layout may stand for; all ways to part l where it has one. */
 function resultDims(dims: readonly number[], layout: Layout): MapDims[] {
   const [n, m, y, x] = (["n", "c", "h", "w"] as const).map((letter) =>
     lengthOf(layout, dims, letter),
   ) as number[];
-  if (layout !== "ncl") return [[n!, m!, y!, x!]];
-  const places = dims[2]!;
+  const places = dims[layout.indexOf("l")];
+  if (places === undefined) return [[n!, m!, y!, x!]];
   const heights = Array.from({ length: places }, (_, at) => at + 1).filter((height) => places % height === 0);
   return heights.map((height) => [n!, m!, height, places / height] as const);
 }
@@ -168,12 +169,12 @@ function firstFit(chain: readonly Sum[], scene: Scene): Fitted | undefined {
     fitSum(chain[at]!, valueLayout, read(source, sourceLayout)),
   );
   const rank = (source: string): number => scene.facts.dims(source)!.length;
+  const count = (source: string): number => elementCount(scene.facts.dims(source)!);
+  const whole = sources.filter((source) => count(source) === count(sources[0]!));
   const known = new Map<Sum, number | undefined>();
   const factors = chain.map((sum) => factorOf(sum, known));
   const firstIn = (pair: LayoutPair, isWanted: (factor: number) => boolean): Fitted | undefined => {
-    const tried = sources
-      .slice(0, pair.isUnusual ? 1 : undefined)
-      .filter((each) => rank(each) === pair.source.length);
+    const tried = (pair.isUnusual ? whole : sources).filter((each) => rank(each) === pair.source.length);
     for (const [at, sum] of chain.entries()) {
       const factor = factors[at];
       if (factor === undefined || !isWanted(factor) || sum.dims.length !== pair.value.length) continue;

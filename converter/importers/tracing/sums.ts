@@ -106,16 +106,25 @@ function signed(search: Search, name: string): { name: string; sign: 1 | -1 } {
 }
 
 /** |a ± b| with one of a, b constant. */
-function distance(search: Search, difference: string | undefined, value: SumValue): Distance | undefined {
-  const node = made(search, difference, "Sub") ?? made(search, difference, "Add");
-  if (node === undefined) return undefined;
-  const [left, right] = [node.inputs[0]!, node.inputs[1]!];
+function distanceOf(
+  search: Search,
+  operands: readonly string[],
+  opType: "Sub" | "Add",
+  value: SumValue,
+): Distance | undefined {
+  const [left, right] = operands as [string, string];
   const isConstant = [left, right].map((name) => search.facts.constant(name) !== undefined);
   if (isConstant[0] === isConstant[1]) return undefined;
   const [weight, other] = isConstant[0] ? [left, right] : [right, left];
   const data = signed(search, other);
-  const opposite = node.opType === "Sub" ? 1 : -1;
+  const opposite = opType === "Sub" ? 1 : -1;
   return { ...value, kind: "distance", data: data.name, weight, sign: (opposite * data.sign) as 1 | -1 };
+}
+
+/** The absolute value of a difference that some node makes. */
+function distance(search: Search, difference: string | undefined, value: SumValue): Distance | undefined {
+  const node = made(search, difference, "Sub") ?? made(search, difference, "Add");
+  return node && distanceOf(search, node.inputs, node.opType as "Sub" | "Add", value);
 }
 
 function isSquareOf(search: Search, name: string | undefined): string | undefined {
@@ -181,6 +190,54 @@ const recogniseMax: Recogniser = (node, value, search) =>
     eitherInput(node, (one, other) => areOpposite(search, one, other)),
     value,
   );
+
+/** The condition of a Where that holds where d > 0 or d >= 0, as a test of d. */
+function isPositive(search: Search, condition: string | undefined, d: string): boolean {
+  const [above, below] = [
+    made(search, condition, "Greater") ?? made(search, condition, "GreaterOrEqual"),
+    made(search, condition, "Less") ?? made(search, condition, "LessOrEqual"),
+  ];
+  const isZero = (name: string | undefined): boolean =>
+    name !== undefined && isZeroConstant(search.facts, name);
+  return (
+    (above?.inputs[0] === d && isZero(above.inputs[1])) || (below?.inputs[1] === d && isZero(below.inputs[0]))
+  );
+}
+
+/** d where d > 0, else -d. */
+const recogniseWhere: Recogniser = (node, value, search) => {
+  const [condition, one, other] = node.inputs;
+  if (one === undefined || other === undefined || !areOpposite(search, one, other)) return undefined;
+  return isPositive(search, condition, one) ? distance(search, one, value) : undefined;
+};
+
+/** relu(d) + relu(-d). */
+function sumOfHalves(node: Node, value: SumValue, search: Search): Sum | undefined {
+  const halves = node.inputs.map((name) => made(search, name, "Relu")?.inputs[0]);
+  const [one, other] = halves;
+  if (halves.length !== 2 || one === undefined || other === undefined) return undefined;
+  return distance(
+    search,
+    areOpposite(search, one, other) ? one : areOpposite(search, other, one) ? other : undefined,
+    value,
+  );
+}
+
+/** max(a, b) - min(a, b), or the other way round, which is negative. */
+function spread(node: Node, value: SumValue, search: Search): Sum | undefined {
+  const [first, second] = node.inputs;
+  for (const [larger, smaller, factor] of [
+    [first, second, 1],
+    [second, first, -1],
+  ] as const) {
+    const [most, least] = [made(search, larger, "Max"), made(search, smaller, "Min")];
+    if (most?.inputs.length !== 2 || least === undefined) continue;
+    if ([...most.inputs].sort().join("\n") !== [...least.inputs].sort().join("\n")) continue;
+    const between = distanceOf(search, most.inputs, "Sub", value);
+    return between && { ...value, kind: "scaled", of: between, factor };
+  }
+  return undefined;
+}
 
 const recogniseMul: Recogniser = (node, value, search) => {
   const bySign = eitherInput(node, (one, other) => made(search, other, "Sign")?.inputs[0] === one);
@@ -257,7 +314,7 @@ const recogniseReduceL1: Recogniser = (node, value, search) => {
 
 const recognisers: Readonly<Record<string, Recogniser>> = {
   Abs: recogniseAbs,
-  Add: (node, ...rest) => recogniseAddition(node.inputs, [1, 1])(node, ...rest),
+  Add: (node, ...rest) => sumOfHalves(node, ...rest) ?? recogniseAddition(node.inputs, [1, 1])(node, ...rest),
   Div: recogniseDiv,
   Max: recogniseMax,
   Mul: recogniseMul,
@@ -267,12 +324,13 @@ const recognisers: Readonly<Record<string, Recogniser>> = {
   ReduceMean: recogniseReduction,
   ReduceSum: recogniseReduction,
   Sqrt: recogniseSqrt,
-  Sub: (node, ...rest) => recogniseAddition(node.inputs, [1, -1])(node, ...rest),
+  Sub: (node, ...rest) => spread(node, ...rest) ?? recogniseAddition(node.inputs, [1, -1])(node, ...rest),
   Sum: (node, ...rest) =>
     recogniseAddition(
       node.inputs,
       node.inputs.map(() => 1),
     )(node, ...rest),
+  Where: recogniseWhere,
 };
 
 function recogniseMovement(node: Node, value: SumValue, output: number, search: Search): Sum | undefined {
