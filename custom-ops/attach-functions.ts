@@ -1,68 +1,39 @@
 // Function bodies in models: added so that any engine runs the file, dropped where our kernels do, or written out in place.
 
 import { AdderNetError } from "../src/core/errors.ts";
-import {
-  floatAttribute,
-  getFloat,
-  intAttribute,
-  intsAttribute,
-  nodeLabel,
-  tensorAttribute,
-} from "../src/core/ir/attributes.ts";
+import { intAttribute, intsAttribute, nodeLabel, tensorAttribute } from "../src/core/ir/attributes.ts";
 import { addInitializer, freshName, namesIn, replaceNode, subgraphsOf } from "../src/core/ir/edit.ts";
 import type { Attribute, Dim, FunctionBody, Graph, Model, Node } from "../src/core/ir/model.ts";
 import { indexGraph } from "../src/core/ir/walk.ts";
-import { float32Tensor } from "../src/core/tensor.ts";
-import { Adder2d, adder2dAttributes } from "./adder2d.ts";
-import { type Adder2dVariant, adder2dFunction } from "./function-body.ts";
+import { float32Tensor, int64Tensor, type NumberArray, type Tensor } from "../src/core/tensor.ts";
+import { adderWindow } from "./adder-window.ts";
+import {
+  closeBounds,
+  type FunctionForm,
+  functionForms,
+  type NeutralInput,
+  openBounds,
+  variantFor,
+} from "./function-forms.ts";
 
-/** The largest float32: where nothing clips, bounds are this, because an infinite attribute is not portable. */
-const largestFloat = 3.4028234663852886e38;
-
-function isAdder2d(node: Node): boolean {
-  return node.domain === Adder2d.domain && node.opType === Adder2d.opType;
-}
-
-function isOwnFunction({ domain, name }: FunctionBody): boolean {
-  return domain === Adder2d.domain && name === Adder2d.opType;
-}
+const domain = "addernet";
 
 interface PlacedNode {
   readonly node: Node;
   readonly graph: Graph;
+  readonly form: FunctionForm;
 }
 
-/** Every adder node with the graph it stands in; those of branches and loops included. */
+function formOf(opDomain: string, opType: string): FunctionForm | undefined {
+  return functionForms.find(({ op }) => op.domain === opDomain && op.opType === opType);
+}
+
+/** Every node of our ops with the graph it stands in; those of branches and loops included. */
 function adderNodes(graph: Graph): PlacedNode[] {
-  return graph.nodes.flatMap((node) => [
-    ...(isAdder2d(node) ? [{ node, graph }] : []),
-    ...subgraphsOf(node).flatMap(adderNodes),
-  ]);
-}
-
-function hasInput(node: Node, index: number): boolean {
-  return (node.inputs[index] ?? "") !== "";
-}
-
-const bounds: readonly { name: string; isOpen: (bound: number) => boolean }[] = [
-  { name: "activation_min", isOpen: (bound) => bound <= -largestFloat },
-  { name: "activation_max", isOpen: (bound) => bound >= largestFloat },
-];
-
-/** Bounds of the activation that a node names but that clip nothing. */
-function openBounds(node: Node): string[] {
-  return bounds.flatMap(({ name, isOpen }) => {
-    const bound = getFloat(node, name);
-    return bound !== undefined && isOpen(bound) ? [name] : [];
+  return graph.nodes.flatMap((node) => {
+    const form = formOf(node.domain, node.opType);
+    return [...(form ? [{ node, graph, form }] : []), ...subgraphsOf(node).flatMap(adderNodes)];
   });
-}
-
-/** The least variant that every node fits, once open bounds are gone. */
-function variantFor(nodes: readonly Node[]): Adder2dVariant {
-  const takes = (index: number) => nodes.some((node) => hasInput(node, index));
-  const inputs = takes(3) || takes(4) ? 5 : takes(2) ? 3 : 2;
-  const clips = nodes.some((node) => bounds.some(({ name }) => node.attributes.has(name)));
-  return { inputs, clips };
 }
 
 /** The shape of a value as far as the graph, or else the whole model, states it. */
@@ -78,23 +49,18 @@ function shapeOf(model: Model, graph: Graph, name: string): readonly Dim[] | und
 }
 
 /** Writes out every attribute that the function body refers to. */
-function makeExplicit(model: Model, { node, graph }: PlacedNode, bounded: boolean): void {
-  const [x, w] = [shapeOf(model, graph, node.inputs[0]!), shapeOf(model, graph, node.inputs[1]!)];
-  const unknown = [null, null, null, null];
-  const attributes = adder2dAttributes(
-    node,
-    (x ?? unknown).slice(2),
-    (w ?? unknown).slice(2),
-    nodeLabel(node),
-  );
+function makeExplicit(model: Model, { node, graph, form }: PlacedNode, clips: boolean): void {
+  const inputs = form.windowInputs.map((index) => shapeOf(model, graph, node.inputs[index]!));
+  const [size, kernel] = inputs.map((shape) => (shape ?? [null, null, null, null]).slice(2));
+  const where = nodeLabel(node);
+  const { strides, pads, dilations, group } = adderWindow(node, size!, kernel!, where);
   node.attributes.delete("auto_pad");
-  node.attributes.set("strides", intsAttribute(attributes.strides));
-  node.attributes.set("pads", intsAttribute(attributes.pads));
-  node.attributes.set("dilations", intsAttribute(attributes.dilations));
-  node.attributes.set("group", intAttribute(attributes.group));
-  if (!bounded) return;
-  node.attributes.set("activation_min", floatAttribute(Math.max(attributes.activationMin, -largestFloat)));
-  node.attributes.set("activation_max", floatAttribute(Math.min(attributes.activationMax, largestFloat)));
+  node.attributes.set("strides", intsAttribute(strides));
+  node.attributes.set("pads", intsAttribute(pads));
+  node.attributes.set("dilations", intsAttribute(dilations));
+  node.attributes.set("group", intAttribute(group));
+  for (const [name, attribute] of form.attributes(node, where)) node.attributes.set(name, attribute);
+  if (clips) closeBounds(form, node);
 }
 
 function filtersOf(model: Model, { node, graph }: PlacedNode): number {
@@ -107,42 +73,48 @@ function filtersOf(model: Model, { node, graph }: PlacedNode): number {
   });
 }
 
-/** Inputs that change nothing: B = 0, scale = 1, Z = 0. */
-const neutralInputs: readonly { index: number; value: number; perFilter: boolean }[] = [
-  { index: 2, value: 0, perFilter: true },
-  { index: 3, value: 1, perFilter: true },
-  { index: 4, value: 0, perFilter: false },
-];
+function neutralTensor({ type, value, perFilter }: NeutralInput, filters: () => number): Tensor {
+  const [count, dims] = perFilter ? [filters(), [filters()]] : [1, []];
+  if (type === "float32") return float32Tensor(new Array<number>(count).fill(value), dims);
+  return { type, data: new Uint8Array(count).fill(value), dims };
+}
 
 /** Gives a node the inputs it lacks; nodes share the constants for that. */
 function fillInputs(model: Model, placed: PlacedNode, count: number, shared: Map<string, string>): void {
-  const { node } = placed;
+  const { node, form } = placed;
   while (node.inputs.length < count) node.inputs.push("");
-  for (const { index, value, perFilter } of neutralInputs) {
-    if (index >= count || hasInput(node, index)) continue;
-    const dims = perFilter ? [filtersOf(model, placed)] : [];
-    const wanted = [value === 0 ? "addernet_zeros" : "addernet_ones", ...dims].join("_");
-    const tensor = float32Tensor(new Array<number>(dims[0] ?? 1).fill(value), dims);
+  for (const input of form.neutralInputs.flat()) {
+    if (input.index >= count || node.inputs[input.index] !== "") continue;
+    const tensor = neutralTensor(input, () => filtersOf(model, placed));
+    const wanted = [input.name, ...tensor.dims].join("_");
     const name = shared.get(wanted) ?? addInitializer(model.graph, wanted, tensor);
     shared.set(wanted, name);
-    node.inputs[index] = name;
+    node.inputs[input.index] = name;
   }
+}
+
+function isNeutral(node: Node, { index, type, value }: NeutralInput, graphs: readonly Graph[]): boolean {
+  const name = node.inputs[index] ?? "";
+  if (graphs.some(({ overridable }) => overridable.some((input) => input.name === name))) return false;
+  const tensor = graphs
+    .map(({ initializers }) => initializers.get(name))
+    .find((found) => found !== undefined);
+  return tensor?.type === type && (tensor.data as NumberArray).every((element) => element === value);
 }
 
 /**
  * Takes back what `makeExplicit` and `fillInputs` add: bounds that never clip and inputs that change nothing. Answers the
  * names of those inputs.
  */
-function dropNeutral({ node, graph }: PlacedNode, root: Graph): string[] {
-  for (const name of openBounds(node)) node.attributes.delete(name);
+function dropNeutral({ node, graph, form }: PlacedNode, root: Graph): string[] {
+  for (const name of openBounds(form, node)) node.attributes.delete(name);
   const dropped: string[] = [];
-  for (const { index, value } of neutralInputs) {
-    const name = node.inputs[index] ?? "";
-    const tensor = graph.initializers.get(name) ?? root.initializers.get(name);
-    if (tensor?.type !== "float32" || root.overridable.some((input) => input.name === name)) continue;
-    if (!(tensor.data as Float32Array).every((element) => element === value)) continue;
-    node.inputs[index] = "";
-    dropped.push(name);
+  for (const group of form.neutralInputs) {
+    if (!group.every((input) => isNeutral(node, input, [graph, root]))) continue;
+    for (const { index } of group) {
+      dropped.push(node.inputs[index]!);
+      node.inputs[index] = "";
+    }
   }
   while (node.inputs.at(-1) === "") node.inputs.pop();
   return dropped;
@@ -150,7 +122,7 @@ function dropNeutral({ node, graph }: PlacedNode, root: Graph): string[] {
 
 /** Drops the function bodies of our own ops, and the inputs that only a body needs: for a reader with kernels. */
 export function detachFunctions(model: Model): void {
-  model.functions = model.functions.filter((body) => !isOwnFunction(body));
+  model.functions = model.functions.filter((body) => formOf(body.domain, body.name) === undefined);
   const dropped = adderNodes(model.graph).flatMap((placed) => dropNeutral(placed, model.graph));
   const { consumers, outputs } = indexGraph(model.graph);
   for (const name of dropped) {
@@ -165,26 +137,54 @@ function standardOpset(model: Model): number {
   return opset;
 }
 
+/** Brings the nodes of one op to one form and answers the body for them. */
+function bodyFor(
+  model: Model,
+  form: FunctionForm,
+  placed: readonly PlacedNode[],
+  shared: Map<string, string>,
+): FunctionBody {
+  const variant = variantFor(
+    form,
+    placed.map(({ node }) => node),
+  );
+  for (const place of placed) {
+    makeExplicit(model, place, variant.clips);
+    fillInputs(model, place, variant.inputs, shared);
+  }
+  return form.body(variant, standardOpset(model));
+}
+
 /**
- * Makes the model run on any ONNX engine: all Adder2d nodes get the same inputs and explicit attributes, and the model a
- * function body for them. Replaces what an earlier call did; calling it twice changes nothing. ADN_SHAPE where a node has
- * auto_pad and its input no known height and width.
+ * Makes the model run on any ONNX engine: all nodes of one op of ours get the same inputs and explicit attributes, and the
+ * model a function body for them. Replaces what an earlier call did; calling it twice changes nothing. ADN_SHAPE where a node
+ * has auto_pad and its input no known height and width, ADN_OPSET where the model's opset is too old for a body.
  */
 export function attachFunctions(model: Model): void {
   detachFunctions(model);
   const placed = adderNodes(model.graph);
   if (placed.length === 0) {
-    model.opsetImports.delete(Adder2d.domain);
+    model.opsetImports.delete(domain);
     return;
   }
-  const variant = variantFor(placed.map(({ node }) => node));
   const shared = new Map<string, string>();
-  for (const place of placed) {
-    makeExplicit(model, place, variant.clips);
-    fillInputs(model, place, variant.inputs, shared);
+  for (const form of functionForms) {
+    const own = placed.filter((place) => place.form === form);
+    if (own.length > 0) model.functions.push(bodyFor(model, form, own, shared));
   }
-  model.functions.push(adder2dFunction(variant, standardOpset(model)));
-  model.opsetImports.set(Adder2d.domain, Adder2d.first);
+  model.opsetImports.set(domain, 1);
+}
+
+/** The value of a Constant as a tensor: readers of graphs know that form best. */
+function constantValue(
+  name: string,
+  { type, value }: Attribute & { value?: unknown },
+): [string, Attribute] | undefined {
+  if (name === "value_float" && type === "FLOAT")
+    return ["value", tensorAttribute(float32Tensor([value as number], []))];
+  if (name === "value_int" && type === "INT")
+    return ["value", tensorAttribute(int64Tensor([Number(value)], []))];
+  return undefined;
 }
 
 /** A body's attribute in the place of a call: references become what the call gives, and vanish where it gives nothing. */
@@ -192,8 +192,7 @@ function boundAttributes(node: Node, call: Node): Map<string, Attribute> {
   const entries = [...node.attributes].flatMap(([name, attribute]): [string, Attribute][] => {
     const value = attribute.type === "REF" ? call.attributes.get(attribute.name) : attribute;
     if (value === undefined) return [];
-    if (name !== "value_float" || value.type !== "FLOAT") return [[name, value]];
-    return [["value", tensorAttribute(float32Tensor([value.value], []))]];
+    return [constantValue(name, value) ?? [name, value]];
   });
   return new Map(entries);
 }
@@ -222,17 +221,13 @@ function bodyNodes(body: FunctionBody, call: Node, taken: Set<string>): Node[] {
   }));
 }
 
-/** Replaces every Adder2d node by standard ops. No trace of the addernet domain is left. */
+/** Replaces every node of our ops by standard ops. No trace of the addernet domain is left. */
 export function inlineFunctions(model: Model): void {
   detachFunctions(model);
-  const opset = standardOpset(model);
   const taken = namesIn(model.graph);
   for (const place of adderNodes(model.graph)) {
-    const variant = variantFor([place.node]);
-    makeExplicit(model, place, variant.clips);
-    fillInputs(model, place, variant.inputs, new Map());
-    const nodes = bodyNodes(adder2dFunction(variant, opset), place.node, taken);
-    replaceNode(place.graph, place.node, ...nodes);
+    const body = bodyFor(model, place.form, [place], new Map());
+    replaceNode(place.graph, place.node, ...bodyNodes(body, place.node, taken));
   }
-  model.opsetImports.delete(Adder2d.domain);
+  model.opsetImports.delete(domain);
 }
