@@ -5,6 +5,8 @@ import { AdderNetError } from "../src/core/errors.ts";
 const pageBytes = 65536;
 const largestPages = 65536;
 const alignment = 64;
+/** Kept free at both ends of the memory: kernels read whole vectors beyond their operands. */
+const margin = 512;
 
 interface Span {
   readonly start: number;
@@ -23,7 +25,7 @@ export interface Arena {
 /** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
 export function makeArena(): Arena {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: largestPages });
-  const free: Span[] = [{ start: alignment, end: pageBytes }];
+  const free: Span[] = [{ start: margin, end: pageBytes - margin }];
   const used = new Map<number, number>();
 
   function grow(bytes: number): void {
@@ -38,7 +40,7 @@ export function makeArena(): Arena {
         cause,
       });
     }
-    insert({ start: before, end: before + pages * pageBytes });
+    insert({ start: before - margin, end: before + pages * pageBytes - margin });
   }
   /** Adds a free span, joined with its neighbours. */
   function insert({ start, end }: Span): void {
@@ -54,7 +56,7 @@ export function makeArena(): Arena {
     const index = free.findIndex(({ start, end }) => end - start >= size);
     if (index < 0) {
       const last = free.at(-1);
-      const atEnd = last?.end === memory.buffer.byteLength ? last.end - last.start : 0;
+      const atEnd = last?.end === memory.buffer.byteLength - margin ? last.end - last.start : 0;
       grow(size - atEnd);
       return allocate(bytes);
     }

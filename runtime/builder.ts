@@ -2,6 +2,7 @@
 
 import type { KernelName, ParamOf } from "../custom-ops/kernels/table.ts";
 import { kernelTable } from "../custom-ops/kernels/table.ts";
+import type { DataType } from "../src/core/dtype.ts";
 import { elementCount } from "../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "./bind.ts";
 
@@ -45,8 +46,10 @@ export interface Draft {
   readonly bufferOf: Map<string, number>;
 }
 
-/** Makes a block of constant words once per key and answers its absolute address. */
-export type ConstantSource = (key: string, make: () => Float32Array | Uint32Array) => number;
+export type ConstantData = Float32Array | Uint32Array | Uint8Array;
+
+/** Makes a block of constants once per key and answers its absolute address. */
+export type ConstantSource = (key: string, make: () => ConstantData) => number;
 
 export interface ConstantSources {
   /** Constants of the model: one copy for all plans. */
@@ -61,7 +64,7 @@ export interface PlanBuilder {
   /** Constants that belong to this plan alone. */
   readonly table: ConstantSource;
   /** What is made of constants: one copy for all plans where they are fixed. `kind` says what is made of them. */
-  packed(from: readonly BoundValue[], kind: string, make: () => Float32Array | Uint32Array): number;
+  packed(from: readonly BoundValue[], kind: string, make: () => ConstantData): number;
   /** Where a value is: an input of the node. */
   read(value: BoundValue): Argument;
   /** Room for an output; it may take the place of `mayReplace` when that is not needed any more. */
@@ -78,8 +81,18 @@ export function shifted(address: Argument, bytes: number): Argument {
   return { buffer: address.buffer, bytes: address.bytes + bytes };
 }
 
+/** Bytes of `dims` floats. */
 export function byteLength(dims: readonly number[]): number {
   return elementCount(dims) * 4;
+}
+
+/** Bytes of one element in the arena; types that are only passed through take no more than that. */
+export function elementBytes(type: DataType): 1 | 4 {
+  return type === "uint8" ? 1 : 4;
+}
+
+export function bytesOf({ type, dims }: Pick<BoundValue, "type" | "dims">): number {
+  return elementCount(dims) * elementBytes(type);
 }
 
 /** Runs `lower` for one node and adds what it emits to the draft. A node that only renames adds no step. */
@@ -105,13 +118,13 @@ export function draftNode(
     table,
     packed,
     read(value) {
-      if (value.constant) return packed([value], "raw", () => value.constant!.data as Float32Array);
+      if (value.constant) return packed([value], "raw", () => value.constant!.data as ConstantData);
       const buffer = draft.bufferOf.get(value.name)!;
       reads.push(buffer);
       return { buffer, bytes: 0 };
     },
     output(value, mayReplace) {
-      const buffer = newBuffer(byteLength(value.dims), value.name);
+      const buffer = newBuffer(bytesOf(value), value.name);
       draft.bufferOf.set(value.name, buffer);
       writes.push(buffer);
       const input = mayReplace && !mayReplace.constant ? draft.bufferOf.get(mayReplace.name) : undefined;
@@ -128,7 +141,7 @@ export function draftNode(
     },
     call(kernel, args) {
       const byName = args as Readonly<Record<string, Argument>>;
-      calls.push({ kernel, args: kernelTable[kernel].params.map((param) => byName[param]!) });
+      calls.push({ kernel, args: kernelTable[kernel].map((param) => byName[param]!) });
     },
     explain(text) {
       why = text;

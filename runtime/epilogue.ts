@@ -50,16 +50,24 @@ export function constantAffine(
   return { scale, bias };
 }
 
+/** What a kernel's sums are, seen from the sums it should make. */
+export interface SumForm {
+  /** What a channel's sum lacks; it goes into the bias. */
+  readonly missing?: (channel: number) => number;
+  /** The sum is that much smaller. */
+  readonly factor?: number;
+}
+
 /**
- * Addresses of scale and bias for a kernel whose sums are short by `missing[m]`, which goes into the bias. With scale or bias
- * computed at run time there must be nothing missing.
+ * Addresses of scale and bias for a kernel whose sums have a form of their own. With scale or bias computed at run time they must be
+ * the sums themselves.
  */
 export function affineArguments(
   bound: BoundNode,
   build: PlanBuilder,
   channels: number,
   kind: string,
-  missing?: (channel: number) => number,
+  { missing, factor = 1 }: SumForm = {},
 ): { scale: Argument; bias: Argument } {
   const constant = constantAffine(bound, channels);
   const own = ownAffine(bound);
@@ -77,7 +85,7 @@ export function affineArguments(
   }
   const { scale, bias } = constant;
   return {
-    scale: build.packed(from, `scale of ${key}`, () => Float32Array.from(scale)),
+    scale: build.packed(from, `scale of ${key}`, () => Float32Array.from(scale, (value) => value * factor)),
     bias: build.packed(from, `bias of ${key}`, () =>
       Float32Array.from(bias, (value, m) => value + scale[m]! * (missing?.(m) ?? 0)),
     ),

@@ -4,7 +4,6 @@ import type { Kernels } from "../custom-ops/kernels/load.ts";
 import type { DataType } from "../src/core/dtype.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import type { Argument } from "./builder.ts";
-import { wordTypes } from "./lowering.ts";
 import type { Plan } from "./plan.ts";
 
 interface LinkedCall {
@@ -33,18 +32,20 @@ export function linkPlan({ steps, buffers }: Plan, base: number, kernels: Kernel
   return { base, calls };
 }
 
-function wordsAt(plan: Plan, buffer: number, base: number, memory: WebAssembly.Memory, type: DataType) {
+const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array } as const;
+
+function elementsAt(plan: Plan, buffer: number, base: number, memory: WebAssembly.Memory, type: DataType) {
   const { offset, bytes } = plan.buffers[buffer]!;
-  const elements = type === "int32" ? Int32Array : Float32Array;
-  return new elements(memory.buffer, base + offset, bytes / 4);
+  const elements = arrays[type as keyof typeof arrays];
+  return new elements(memory.buffer, base + offset, bytes / elements.BYTES_PER_ELEMENT);
 }
 
 function writeFeeds(plan: Plan, base: number, memory: WebAssembly.Memory, feeds: readonly Tensor[]): void {
   for (const [index, { buffer }] of plan.inputs.entries()) {
     const { data, type } = feeds[index]!;
     // Data of other types only ever goes through as it is, or is not read at all.
-    if (buffer === undefined || !wordTypes.includes(type)) continue;
-    wordsAt(plan, buffer, base, memory, type).set(data as Float32Array);
+    if (buffer === undefined || !Object.hasOwn(arrays, type)) continue;
+    elementsAt(plan, buffer, base, memory, type).set(data as Float32Array);
   }
 }
 
@@ -60,7 +61,7 @@ export function execute(
   return plan.outputs.map(({ value, buffer, feed }) => {
     const { type, dims, constant } = value;
     const source = constant?.data ?? (feed === undefined ? undefined : feeds[feed]!.data);
-    const data = (source ?? wordsAt(plan, buffer!, base, memory, type)).slice() as Tensor["data"];
+    const data = (source ?? elementsAt(plan, buffer!, base, memory, type)).slice() as Tensor["data"];
     return { type, data, dims: [...dims] };
   });
 }

@@ -1,8 +1,8 @@
-// Where a two-dimensional window reads, as tables of byte offsets for the kernels.
+// Where a two-dimensional window reads: how input planes are laid out for it, and where its taps lie in that layout.
 
 import type { BoundWindow } from "../src/core/ops/spatial-window.ts";
 
-/** A window over planes that are padded at their edges; one spatial axis counts as height 1. */
+/** A window over planes; one spatial axis counts as height 1. */
 export interface Plane {
   readonly kernel: readonly [number, number];
   readonly strides: readonly [number, number];
@@ -13,9 +13,6 @@ export interface Plane {
   readonly width: number;
   readonly outHeight: number;
   readonly outWidth: number;
-  /** The plane as the kernel sees it, padding included. */
-  readonly paddedHeight: number;
-  readonly paddedWidth: number;
 }
 
 function pair(values: readonly number[], missing: number): readonly [number, number] {
@@ -23,81 +20,101 @@ function pair(values: readonly number[], missing: number): readonly [number, num
 }
 
 export function planeOf(window: BoundWindow): Plane {
-  const rank = window.kernel.length;
-  const kernel = pair(window.kernel, 1);
-  const strides = pair(window.strides, 1);
-  const dilations = pair(window.dilations, 1);
-  const [top, left] = pair(window.pads.slice(0, rank), 0);
+  const [top, left] = pair(window.pads.slice(0, window.kernel.length), 0);
   const [height, width] = pair(window.input, 1);
   const [outHeight, outWidth] = pair(window.output, 1);
-  const reach = (axis: 0 | 1, length: number) =>
-    (length - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
   return {
-    kernel,
-    strides,
-    dilations,
+    kernel: pair(window.kernel, 1),
+    strides: pair(window.strides, 1),
+    dilations: pair(window.dilations, 1),
     top,
     left,
     height,
     width,
     outHeight,
     outWidth,
-    paddedHeight: Math.max(top + height, reach(0, outHeight)),
-    paddedWidth: Math.max(left + width, reach(1, outWidth)),
   };
 }
 
-export function isPadded(plane: Plane): boolean {
-  return plane.paddedHeight !== plane.height || plane.paddedWidth !== plane.width;
+/**
+ * Planes as the kernels read them: for each column of the window, for each remainder of the row by the stride, the rows; in a row one
+ * element per output. All pixels of a tap then lie in one run.
+ */
+export interface Layout {
+  /** The plane as it is has this form already. */
+  readonly isInPlace: boolean;
+  readonly phases: number;
+  /** Rows of a phase. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Elements of one input plane. */
+  readonly length: number;
 }
 
-/** Byte offset of every tap of `channels` planes from the first, in the order of the weights (c, ky, kx). */
-export function tapOffsets(plane: Plane, channels: number): Uint32Array {
-  const { kernel, dilations, paddedHeight, paddedWidth } = plane;
+/** The layout for `outRows` rows of outputs. */
+export function layoutOf(plane: Plane, outRows: number): Layout {
+  const { kernel, strides, dilations, top, left, height, width, outHeight, outWidth } = plane;
+  const lastRow = (kernel[0] - 1) * dilations[0];
+  const isUnpadded = top === 0 && left === 0 && outWidth === width && outHeight + lastRow <= height;
+  if (isUnpadded && kernel[1] === 1 && strides[0] === 1 && strides[1] === 1 && outRows === outHeight) {
+    return { isInPlace: true, phases: 1, rows: height, columns: width, length: height * width };
+  }
+  const phases = kernel[0] > 1 ? strides[0] : 1;
+  const rows = Math.ceil(((outRows - 1) * strides[0] + lastRow + 1) / strides[0]);
+  return {
+    isInPlace: false,
+    phases,
+    rows,
+    columns: outWidth,
+    length: kernel[1] * phases * rows * outWidth,
+  };
+}
+
+/** Element of every tap of `channels` planes from the first, in the order of the weights (c, ky, kx). */
+export function tapOffsets(plane: Plane, layout: Layout, channels: number): Uint32Array {
+  const { kernel, strides, dilations } = plane;
+  const { phases, rows, columns, length } = layout;
   const offsets = new Uint32Array(channels * kernel[0] * kernel[1]);
   let index = 0;
   for (let c = 0; c < channels; c++) {
     for (let i = 0; i < kernel[0]; i++) {
-      const row = (c * paddedHeight + i * dilations[0]) * paddedWidth;
-      for (let j = 0; j < kernel[1]; j++) offsets[index++] = (row + j * dilations[1]) * 4;
+      const row = i * dilations[0];
+      const phase = phases === 1 ? 0 : row % strides[0];
+      const start = c * length + (phase * rows + Math.floor(row / strides[0])) * columns;
+      for (let j = 0; j < kernel[1]; j++) offsets[index++] = start + j * phases * rows * columns;
     }
   }
   return offsets;
 }
 
+/** Bytes that vectors may read beyond a row, see the table of kernels. */
+const readableBytes = 448;
+
 /**
- * Byte offset of the window of every output pixel, filled up to whole panels of eight: unused entries repeat the first of their
- * four, or 0.
+ * For every column of the window whether each element of a row lies inside the plane, as masks in whole vectors. Undefined where
+ * the kernels cannot read whole vectors.
  */
-export function pixelOffsets(plane: Plane): Uint32Array {
-  const { outHeight, outWidth, strides, paddedWidth } = plane;
-  const offsets = new Uint32Array(Math.ceil((outHeight * outWidth) / 8) * 8);
-  let index = 0;
-  for (let y = 0; y < outHeight; y++) {
-    for (let x = 0; x < outWidth; x++) offsets[index++] = (y * strides[0] * paddedWidth + x * strides[1]) * 4;
+export function rowMasks(plane: Plane, elementBytes: number): Uint8Array | undefined {
+  const { kernel, strides, dilations, left, width, outWidth } = plane;
+  const lanes = 16 / elementBytes;
+  const length = Math.ceil(outWidth / lanes) * lanes;
+  const end = (kernel[1] - 1) * dilations[1] - left + length * strides[1];
+  if (strides[1] > 2 || Math.max(left, end - width) * elementBytes > readableBytes) return undefined;
+  const masks = new Uint8Array(kernel[1] * length * elementBytes);
+  for (let tap = 0; tap < kernel[1]; tap++) {
+    for (let x = 0; x < outWidth; x++) {
+      const column = tap * dilations[1] - left + x * strides[1];
+      if (column < 0 || column >= width) continue;
+      const at = (tap * length + x) * elementBytes;
+      masks.fill(255, at, at + elementBytes);
+    }
   }
-  return filledUp(offsets, index);
-}
-
-/** `count` columns `stride` bytes apart, filled up as pixels are. */
-export function columnOffsets(count: number, stride: number): Uint32Array {
-  const offsets = new Uint32Array(Math.ceil(count / 8) * 8);
-  for (let index = 0; index < count; index++) offsets[index] = index * stride;
-  return filledUp(offsets, count);
-}
-
-function filledUp(offsets: Uint32Array, used: number): Uint32Array {
-  for (let index = used; index < offsets.length; index++) {
-    const first = index - (index % 4);
-    offsets[index] = first < used ? offsets[first]! : 0;
-  }
-  return offsets;
+  return masks;
 }
 
 /** What two planes with equal tables have in common. */
 export function planeKey(plane: Plane): string {
-  const { kernel, strides, dilations, outHeight, outWidth, paddedHeight, paddedWidth } = plane;
-  return [...kernel, ...strides, ...dilations, outHeight, outWidth, paddedHeight, paddedWidth].join();
+  return Object.values(plane).join();
 }
 
 /** Taps of every output pixel's window on the input alone or, with `includePad`, on the padded input; never beyond both. */

@@ -23,6 +23,8 @@ export interface Lowering {
 
 /** Types that move as 4-byte words. */
 export const wordTypes: readonly DataType[] = ["float32", "int32"];
+/** Types that kernels compute with. */
+export const heldTypes: readonly DataType[] = [...wordTypes, "uint8"];
 
 /** Elements of a float constant as they are stored. */
 export function floatsOf(tensor: Tensor): Float32Array {

@@ -29,3 +29,13 @@ export function transposed(w: ArrayLike<number>, rows: number, columns: number):
   }
   return result;
 }
+
+/** Rows of codes [rows][k] as columns, to [ceil(rows/64)][k][64]; missing columns are 0. */
+export function panelsOfColumns(w: Uint8Array, rows: number, k: number): Uint8Array {
+  const packed = new Uint8Array(Math.ceil(rows / 64) * 64 * k);
+  for (let row = 0; row < rows; row++) {
+    let to = (row >> 6) * 64 * k + (row & 63);
+    for (let i = 0; i < k; i++, to += 64) packed[to] = w[row * k + i]!;
+  }
+  return packed;
+}

@@ -3,7 +3,7 @@
 
 import { AdderNetError } from "../src/core/errors.ts";
 import type { BoundGraph, BoundValue } from "./bind.ts";
-import { byteLength, type ConstantSources, type Draft, draftNode, type Step } from "./builder.ts";
+import { bytesOf, type ConstantSources, type Draft, draftNode, type Step } from "./builder.ts";
 import { loweringOf } from "./lowerings.ts";
 import { notNegativeValues } from "./ranges.ts";
 
@@ -134,14 +134,15 @@ function requireRoom(label: string, bytes: number): void {
 /** Lowers every node and gives every buffer its place. Throws ADN_LIMIT for what cannot fit a WebAssembly memory. */
 export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
   const draft: Draft = { steps: [], buffers: [], bufferOf: new Map() };
-  for (const { name, dims } of graph.inputs) {
-    requireRoom(name, byteLength(dims));
-    draft.bufferOf.set(name, draft.buffers.push({ bytes: byteLength(dims), label: name }) - 1);
+  for (const value of graph.inputs) {
+    const bytes = bytesOf(value);
+    requireRoom(value.name, bytes);
+    draft.bufferOf.set(value.name, draft.buffers.push({ bytes, label: value.name }) - 1);
   }
   const notNegative = notNegativeValues(graph);
   const isNotNegative = ({ name }: BoundValue) => notNegative.has(name);
   for (const bound of graph.nodes) {
-    for (const value of bound.outputs) if (value) requireRoom(value.name, byteLength(value.dims));
+    for (const value of bound.outputs) if (value) requireRoom(value.name, bytesOf(value));
     draftNode(bound, draft, sources, isNotNegative, loweringOf(bound.node)!.lower);
   }
   const planned = (value: BoundValue): PlannedValue => {

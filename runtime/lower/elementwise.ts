@@ -124,7 +124,7 @@ export function copyValue(from: BoundValue, to: BoundValue, build: PlanBuilder):
 }
 
 type UnaryKernel = {
-  [K in KernelName]: typeof import("../../custom-ops/kernels/table.ts").kernelTable[K]["params"] extends readonly [
+  [K in KernelName]: typeof import("../../custom-ops/kernels/table.ts").kernelTable[K] extends readonly [
     "x",
     "y",
     "count",

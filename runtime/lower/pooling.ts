@@ -1,14 +1,15 @@
 // Windowed pools.
 
+import type { ParamOf } from "../../custom-ops/kernels/table.ts";
 import { getInt, getInts } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
 import { elementCount } from "../../src/core/tensor.ts";
+import { bandsOf, tapTable } from "../bands.ts";
 import type { BoundNode } from "../bind.ts";
-import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
-import { pixelOffsets, planeKey, planeOf, tapCounts, tapOffsets } from "../geometry.ts";
+import { type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
+import { planeOf, tapCounts } from "../geometry.ts";
 import type { Facts, Lowering } from "../lowering.ts";
-import { forEachImage } from "./sums.ts";
 
 function poolOf({ node, where, inputs }: BoundNode) {
   const size = inputs[0]!.dims.slice(2);
@@ -23,52 +24,46 @@ function poolOf({ node, where, inputs }: BoundNode) {
   return { window, plane, pixels: plane.outHeight * plane.outWidth };
 }
 
-/** The arguments all pools share, for each image. */
+/** Calls `emit` with the arguments all pools share for each band. */
 function forEachPool(
   bound: BoundNode,
   padding: number,
   build: PlanBuilder,
-  emit: (
-    args: Record<"x" | "taps" | "pixels" | "y" | "k" | "channels" | "p" | "xStride" | "yStride", Argument>,
-  ) => void,
+  emit: (args: Record<ParamOf<"f32_max_pool_1x4">, Argument>, firstPixel: number) => void,
 ): void {
   const [x, y] = [bound.inputs[0]!, bound.outputs[0]!];
   const { plane, pixels } = poolOf(bound);
-  const channels = x.dims[1]!;
+  const [channels, bytes] = [x.dims[1]!, elementBytes(x.type)];
+  const bands = bandsOf(x, plane, padding, build);
   const to = build.output(y);
-  forEachImage(x, plane, padding, build, (planes, image) => {
-    emit({
-      x: planes,
-      taps: build.table(`taps ${planeKey(plane)},1`, () => tapOffsets(plane, 1)),
-      pixels: build.table(`pixels ${planeKey(plane)}`, () => pixelOffsets(plane)),
-      y: shifted(to, image * channels * pixels * 4),
-      k: elementCount(plane.kernel),
-      channels,
-      p: pixels,
-      xStride: plane.paddedHeight * plane.paddedWidth * 4,
-      yStride: pixels * 4,
-    });
+  const shared = {
+    taps: tapTable(plane, bands.layout, 1, bytes, build),
+    k: elementCount(plane.kernel),
+    channels,
+    xStride: bands.layout.length * bytes,
+    yStride: pixels * bytes,
+  };
+  bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
+    const at = (image * channels * pixels + firstPixel) * bytes;
+    emit({ ...shared, x: planes, y: shifted(to, at), p }, firstPixel);
   });
 }
 
 function lowerMaxPool(bound: BoundNode, build: PlanBuilder): void {
-  forEachPool(bound, Number.NEGATIVE_INFINITY, build, (args) => build.call("f32_max_pool_1x4", args));
+  const isCodes = bound.inputs[0]!.type === "uint8";
+  const kernel = isCodes ? "u8_max_pool_1x16" : "f32_max_pool_1x4";
+  forEachPool(bound, isCodes ? 0 : Number.NEGATIVE_INFINITY, build, (args) => build.call(kernel, args));
 }
 
 function lowerAveragePool(bound: BoundNode, build: PlanBuilder): void {
   const { window } = poolOf(bound);
   const includePad = (getInt(bound.node, "count_include_pad") ?? 0) !== 0;
-  const parts = [
-    window.kernel,
-    window.strides,
-    window.dilations,
-    window.pads,
-    window.input,
-    window.output,
-    includePad,
-  ];
-  const divisors = build.table(`divisors ${parts.join(";")}`, () => tapCounts(window, includePad));
-  forEachPool(bound, 0, build, (args) => build.call("f32_average_pool_1x4", { ...args, divisors }));
+  const divisors = build.table(`divisors ${includePad} ${Object.values(window).join(";")}`, () =>
+    tapCounts(window, includePad),
+  );
+  forEachPool(bound, 0, build, (args, firstPixel) =>
+    build.call("f32_average_pool_1x4", { ...args, divisors: divisors + firstPixel * 4 }),
+  );
 }
 
 function refuses(node: Node, [x]: Facts): string | undefined {

@@ -8,7 +8,6 @@ import { elementCount } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, byteLength, type PlanBuilder, shifted } from "../builder.ts";
 import { epilogueOf } from "../epilogue.ts";
-import { columnOffsets } from "../geometry.ts";
 import { floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, transposed } from "../pack.ts";
 import { copyStrided, expandTo } from "./elementwise.ts";
@@ -79,7 +78,6 @@ function callPanels(
     taps: build.table(`row taps ${k},${tapStride}`, () =>
       Uint32Array.from({ length: k }, (_, i) => i * tapStride),
     ),
-    pixels: build.table(`columns ${n},${columnStride}`, () => columnOffsets(n, columnStride)),
     w: packed,
     scale: filled(m, alpha, build),
     bias: filled(m, 0, build),
@@ -89,6 +87,7 @@ function callPanels(
     k,
     m,
     p: n,
+    step: columnStride,
     panels,
     yStride: n * 4,
     low,

@@ -1,15 +1,22 @@
 // Conv and Adder2d: which kernel, which packing, what goes into the store.
 
-import { imageScratchBytes, linearScratchBytes, type ParamOf } from "../../custom-ops/kernels/table.ts";
+import {
+  imageScratchBytes,
+  linearScratchBytes,
+  type ParamOf,
+  sparseScratchBytes,
+} from "../../custom-ops/kernels/table.ts";
 import { getFloat } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { groupOf } from "../../src/core/ops/conv.ts";
 import { type BoundWindow, bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
 import { elementCount } from "../../src/core/tensor.ts";
+import { bandsOf, callWindowSums, tapTable } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
 import { affineArguments, constantAffine, epilogueOf } from "../epilogue.ts";
-import { isPadded, type Plane, pixelOffsets, planeKey, planeOf, tapOffsets } from "../geometry.ts";
+import { type Plane, planeOf, tapOffsets } from "../geometry.ts";
+import { floatLists } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
 import { expandTo } from "./elementwise.ts";
@@ -17,6 +24,8 @@ import { expandTo } from "./elementwise.ts";
 /** Kernels of one kind of sum, by form. */
 interface Family {
   readonly image: "f32_adder_4x8" | "f32_adder_min_4x8" | "f32_conv_4x8";
+  /** The kernel over live taps alone; it takes scale doubled. */
+  readonly sparse?: "f32_adder_sparse_1x28";
   readonly linear: "f32_adder_linear_4x8" | "f32_adder_min_linear_4x8" | "f32_linear_4x8";
   readonly depthwise?: "f32_adder_depthwise_1x4" | "f32_conv_depthwise_1x4";
   /** Weights as the kernel wants them; as they are, unless given. */
@@ -44,6 +53,7 @@ const absolutes: Family = {
  */
 const minima: Family = {
   image: "f32_adder_min_4x8",
+  sparse: "f32_adder_sparse_1x28",
   linear: "f32_adder_min_linear_4x8",
   weight: (w) => Math.max(w, 0),
   missing: (w) => -w.reduce((sum, weight) => sum + Math.abs(weight), 0),
@@ -99,13 +109,15 @@ function rowsOf(w: BoundValue, k: number): (channel: number) => Float32Array {
   return (channel) => data.subarray(channel * k, (channel + 1) * k);
 }
 
-function affine({ bound, w, filters, k }: Layer, family: Family, build: PlanBuilder) {
-  const { missing } = family;
-  if (missing === undefined) return affineArguments(bound, build, filters, family.image);
+function affine(layer: Layer, family: Family, build: PlanBuilder, factor = 1) {
+  const { bound, w, filters, k } = layer;
+  const { missing, image } = family;
+  if (missing === undefined) return affineArguments(bound, build, filters, image);
   const row = rowsOf(w, k);
-  return affineArguments(bound, build, filters, family.image, (channel) =>
-    missing(Float64Array.from(row(channel))),
-  );
+  return affineArguments(bound, build, filters, `${image} ${factor}`, {
+    missing: (channel) => missing(Float64Array.from(row(channel))),
+    factor,
+  });
 }
 
 /** The residual, in the shape of the output; 0 when there is none. */
@@ -122,10 +134,15 @@ function outputOf({ bound, y }: Layer, build: PlanBuilder) {
 }
 
 /** Whether one window covers the whole unpadded input: then the layer is fully connected. */
-function isFullyConnected({ plane, window, group, pixels }: Layer): boolean {
+export function isFullyConnected({
+  window,
+  group,
+  pixels,
+}: Pick<Layer, "window" | "group" | "pixels">): boolean {
   const covers = window.kernel.every((taps, axis) => taps === window.input[axis]);
   const isDense = window.kernel.every((taps, axis) => taps === 1 || window.dilations[axis] === 1);
-  return group === 1 && pixels === 1 && covers && isDense && !isPadded(plane);
+  const isPadded = window.pads.some((pad) => pad > 0);
+  return group === 1 && pixels === 1 && covers && isDense && !isPadded;
 }
 
 function lowerLinear(layer: Layer, family: Family, build: PlanBuilder): void {
@@ -158,40 +175,6 @@ function lowerLinear(layer: Layer, family: Family, build: PlanBuilder): void {
 function panelsPerBlock(k: number, filters: number, pixels: number): number {
   const bytes = Math.min(2 ** 20, Math.max(2 ** 17, (filters * k) / 2));
   return Math.max(1, Math.min(Math.ceil(pixels / 8), Math.floor(bytes / (32 * k))));
-}
-
-/** Calls `emit` for every image with the address of its planes as the kernels see them: padded, when the window asks for it. */
-export function forEachImage(
-  x: BoundValue,
-  plane: Plane,
-  value: number,
-  build: PlanBuilder,
-  emit: (planes: Argument, image: number) => void,
-): void {
-  const [batch, channels] = [x.dims[0]!, x.dims[1]!];
-  const from = build.read(x);
-  const imageBytes = channels * plane.height * plane.width * 4;
-  if (!isPadded(plane)) {
-    for (let image = 0; image < batch; image++) emit(shifted(from, image * imageBytes), image);
-    return;
-  }
-  const { height, width, top, left, paddedHeight, paddedWidth } = plane;
-  const padded = build.scratch(channels * paddedHeight * paddedWidth * 4);
-  for (let image = 0; image < batch; image++) {
-    build.call("f32_pad_planes", {
-      x: shifted(from, image * imageBytes),
-      y: padded,
-      planes: channels,
-      height,
-      width,
-      top,
-      left,
-      paddedHeight,
-      paddedWidth,
-      value,
-    });
-    emit(padded, image);
-  }
 }
 
 /** Weights of every group in blocks of four rows: packed when the plan is made, or in each run when they are computed. */
@@ -236,29 +219,27 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   const weights = groupWeights(layer, family, build);
   const { scale, bias } = affine(layer, family, build);
   const z = residualArgument(layer, build);
+  const bands = bandsOf(x, plane, 0, build);
   const y = outputOf(layer, build);
   const panels = panelsPerBlock(k, perGroup, pixels);
   const shared = {
-    taps: build.table(`taps ${planeKey(plane)},${channelsPerGroup}`, () =>
-      tapOffsets(plane, channelsPerGroup),
-    ),
-    pixels: build.table(`pixels ${planeKey(plane)}`, () => pixelOffsets(plane)),
+    taps: tapTable(plane, bands.layout, channelsPerGroup, 4, build),
     scratch: build.scratch(imageScratchBytes(k, panels)),
     k,
     m: perGroup,
-    p: pixels,
+    step: 4,
     panels,
     yStride: pixels * 4,
     low,
     high,
   };
-  const groupBytes = channelsPerGroup * plane.paddedHeight * plane.paddedWidth * 4;
-  forEachImage(x, plane, 0, build, (planes, image) => {
+  bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     for (let index = 0; index < group; index++) {
-      const at = (image * filters + index * perGroup) * pixels * 4;
+      const at = ((image * filters + index * perGroup) * pixels + firstPixel) * 4;
       const args: Record<ParamOf<"f32_conv_4x8">, Argument> = {
         ...shared,
-        x: shifted(planes, index * groupBytes),
+        x: shifted(planes, index * channelsPerGroup * bands.layout.length * 4),
+        p,
         w: weights(index),
         scale: shifted(scale, index * perGroup * 4),
         bias: shifted(bias, index * perGroup * 4),
@@ -270,19 +251,54 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   });
 }
 
+function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
+  const { bound, x, w, plane, group, channels, filters, pixels } = layer;
+  const { low, high } = epilogueOf(bound);
+  const z = residualArgument(layer, build);
+  const bands = bandsOf(x, plane, 0, build);
+  const y = outputOf(layer, build);
+  const perGroup = filters / group;
+  const lists = build.table(`lists of ${bound.where}`, () => {
+    const starts = (m: number) => Math.floor(m / perGroup) * (channels / group) * bands.layout.length;
+    return floatLists(
+      floatsOf(w.constant!),
+      filters,
+      tapOffsets(plane, bands.layout, channels / group),
+      starts,
+    );
+  });
+  const { sums, sumsStride, call } = callWindowSums(layer, bands, "f32_window_sums", build);
+  const shared = {
+    ...affine(layer, family, build, 2),
+    ...{ lists, sums, sumsStride, scratch: build.scratch(sparseScratchBytes), m: filters, perGroup },
+    ...{ yStride: pixels * 4, low, high },
+  };
+  bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
+    call(planes, p);
+    const at = (image * filters * pixels + firstPixel) * 4;
+    build.call("f32_adder_sparse_1x28", {
+      ...shared,
+      x: planes,
+      z: z === 0 ? 0 : shifted(z, at),
+      y: shifted(y, at),
+      p,
+    });
+  });
+}
+
 function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void {
   const { bound, x, w, plane, channels, filters, k, pixels } = layer;
   const { low, high } = epilogueOf(bound);
   const { scale, bias } = affine(layer, family, build);
   const z = residualArgument(layer, build);
-  const y = outputOf(layer, build);
   const weights = build.read(w);
-  forEachImage(x, plane, 0, build, (planes, image) => {
-    const at = image * filters * pixels * 4;
+  const bands = bandsOf(x, plane, 0, build);
+  const y = outputOf(layer, build);
+  bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
+    const at = (image * filters * pixels + firstPixel) * 4;
     build.call(family.depthwise!, {
       x: planes,
-      taps: build.table(`taps ${planeKey(plane)},1`, () => tapOffsets(plane, 1)),
-      pixels: build.table(`pixels ${planeKey(plane)}`, () => pixelOffsets(plane)),
+      taps: tapTable(plane, bands.layout, 1, 4, build),
       w: weights,
       scale,
       bias,
@@ -290,14 +306,26 @@ function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void 
       y: shifted(y, at),
       k,
       m: filters,
-      p: pixels,
+      p,
       multiplier: filters / channels,
-      xStride: plane.paddedHeight * plane.paddedWidth * 4,
+      xStride: bands.layout.length * 4,
       yStride: pixels * 4,
       low,
       high,
     });
   });
+}
+
+/**
+ * Where most weights are live the tile, which reads every input once for four channels, is faster; with few pixels too. The bound is
+ * the ratio of what both reach per tap.
+ */
+const sparseDensity = 0.75;
+const sparsePixels = 16;
+
+function liveShare({ w }: Layer): number {
+  const weights = floatsOf(w.constant!);
+  return weights.reduce((count, weight) => count + (weight > 0 ? 1 : 0), 0) / Math.max(1, weights.length);
 }
 
 function lowerSum(bound: BoundNode, build: PlanBuilder): void {
@@ -312,8 +340,17 @@ function lowerSum(bound: BoundNode, build: PlanBuilder): void {
   }
   const family = chooseFamily(layer, build);
   build.explain(family.why);
-  if (w.constant !== undefined && isFullyConnected(layer)) lowerLinear(layer, family, build);
-  else lowerImage(layer, family, build);
+  if (w.constant !== undefined && isFullyConnected(layer)) {
+    lowerLinear(layer, family, build);
+    return;
+  }
+  const live = family.sparse && layer.pixels >= sparsePixels ? liveShare(layer) : 1;
+  if (live > sparseDensity) {
+    lowerImage(layer, family, build);
+    return;
+  }
+  build.explain(`${family.why}; ${Math.round(live * 100)} % of the taps are live`);
+  lowerSparse(layer, family, build);
 }
 
 function refuses(_node: Node, [x]: Facts): string | undefined {

@@ -102,7 +102,7 @@ describe.each(levels)("%s", (simd) => {
     expect(largestError(y0!, expected)).toBeLessThan(tolerance);
     const isDepthwise = adder.group > 1 && adder.group === adder.x[1] && adder.w[0] / adder.group < 4;
     const kernels = Object.keys(kernelCalls(session)).join();
-    expect(kernels).toMatch(isDepthwise ? /adder_depthwise/ : /adder_min/);
+    expect(kernels).toMatch(isDepthwise ? /adder_depthwise/ : /adder_(min|sparse)/);
   });
 
   it.each(["signed", "after ReLU"] as const)("sums of -5000 keep three decimals, %s", async (form) => {

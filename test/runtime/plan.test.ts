@@ -448,7 +448,7 @@ test.each(proofs)("x >= 0 by $name: $isProven", async ({ before, isProven }) => 
   const session = await createExecutor(model);
   const { y } = await session.run(feeds);
   expect(largestError(y!, float64Outputs(model, feeds).get("y")!)).toBeLessThan(2e-6);
-  expect("f32_adder_min_4x8" in kernelCalls(session)).toBe(isProven);
+  expect(/adder_(min|sparse)/.test(Object.keys(kernelCalls(session)).join())).toBe(isProven);
 });
 
 describe("the arena's allocator", () => {
@@ -466,15 +466,16 @@ describe("the arena's allocator", () => {
             sorted.forEach((block, index) => {
               const end = sorted[index + 1]?.address ?? arena.memory.buffer.byteLength;
               expect(block.address % 64).toBe(0);
-              expect(block.address).toBeGreaterThan(0);
+              expect(block.address).toBeGreaterThanOrEqual(512);
               expect(block.address + block.bytes).toBeLessThanOrEqual(end);
+              expect(block.address + block.bytes).toBeLessThanOrEqual(arena.memory.buffer.byteLength - 512);
             });
           }
           for (const { address } of held) arena.release(address);
           expect(arena.usedBytes()).toBe(0);
-          const whole = arena.memory.buffer.byteLength - 64;
-          expect(arena.allocate(whole)).toBe(64);
-          expect(arena.memory.buffer.byteLength).toBe(whole + 64);
+          const whole = arena.memory.buffer.byteLength - 1024;
+          expect(arena.allocate(whole)).toBe(512);
+          expect(arena.memory.buffer.byteLength).toBe(whole + 1024);
         },
       ),
       { numRuns: 100, seed: 14 },
@@ -484,6 +485,6 @@ describe("the arena's allocator", () => {
   it("refuses what no memory holds, and goes on", () => {
     const arena = makeArena();
     expect(() => arena.allocate(2 ** 33)).toThrow(/no memory for/);
-    expect(arena.allocate(64)).toBe(64);
+    expect(arena.allocate(64)).toBe(512);
   });
 });

@@ -44,30 +44,3 @@ export function b32_gather(x: usize, indices: usize, y: usize, count: i32, fill:
 export function f32_fill(y: usize, count: i32, value: f32): void {
   for (let i = 0; i < count; i++) store<f32>(y + (<usize>i << 2), value);
 }
-
-/** Planes [planes][height][width] into the middle of planes [paddedHeight][paddedWidth] filled with `value` elsewhere. */
-export function f32_pad_planes(
-  x: usize, y: usize, planes: i32, height: i32, width: i32,
-  top: i32, left: i32, paddedHeight: i32, paddedWidth: i32, value: f32,
-): void {
-  const rowBytes = <usize>width << 2;
-  const head = top * paddedWidth + left;
-  const between = paddedWidth - width;
-  const tail = (paddedHeight - top - height) * paddedWidth - left;
-  for (let plane = 0; plane < planes; plane++) {
-    f32_fill(y, head, value);
-    y += <usize>head << 2;
-    for (let row = 0; row < height; row++) {
-      memory.copy(y, x, rowBytes);
-      x += rowBytes;
-      y += rowBytes;
-      if (row < height - 1) {
-        f32_fill(y, between, value);
-        y += <usize>between << 2;
-      }
-    }
-    const last = tail + (height > 0 ? between : 0);
-    f32_fill(y, last, value);
-    y += <usize>last << 2;
-  }
-}

@@ -1,5 +1,5 @@
-// Convolution-like kernels over one image and one group: rows are output channels, columns are pixels, both from tables of
-// byte offsets, so that stride, dilation and kernel shape are the planner's business. x is padded beforehand.
+// Convolution-like kernels over one image and one group: rows are output channels, columns are pixels `step` bytes apart, taps come
+// from a table of byte offsets. Stride, padding and dilation are dealt with beforehand, in expand.ts.
 
 import { storeByRow } from "./epilogue";
 import { packPanel } from "./pack";
@@ -8,8 +8,8 @@ import { sumColumns, tile4x8, tileBytes } from "./tile";
 
 @inline
 function image<T>(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
-  k: i32, m: i32, p: i32, panels: i32, yStride: usize, low: f32, high: f32,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
+  k: i32, m: i32, p: i32, step: usize, panels: i32, yStride: usize, low: f32, high: f32,
 ): void {
   const totals = scratch;
   const sums = totals + tileBytes;
@@ -19,7 +19,8 @@ function image<T>(
     const count = min(panels, (p - first + 7) >> 3);
     for (let panel = 0; panel < count; panel++) {
       const at = packed + <usize>panel * panelBytes;
-      packPanel(x, taps, k, pixels + (<usize>(first + (panel << 3)) << 2), at);
+      const pixel = first + (panel << 3);
+      packPanel(x + <usize>pixel * step, taps, k, step, p - pixel, at);
       if (changetype<T>(0).needsInputSum()) sumColumns(at, k, sums + (<usize>panel << 5));
     }
     for (let channel = 0; channel < m; channel += 4) {
@@ -40,22 +41,22 @@ function image<T>(
 }
 
 export function f32_adder_4x8(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
-  k: i32, m: i32, p: i32, panels: i32, yStride: usize, low: f32, high: f32,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
+  k: i32, m: i32, p: i32, step: usize, panels: i32, yStride: usize, low: f32, high: f32,
 ): void {
-  image<AdderTap>(x, taps, pixels, w, scale, bias, z, y, scratch, k, m, p, panels, yStride, low, high);
+  image<AdderTap>(x, taps, w, scale, bias, z, y, scratch, k, m, p, step, panels, yStride, low, high);
 }
 
 export function f32_adder_min_4x8(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
-  k: i32, m: i32, p: i32, panels: i32, yStride: usize, low: f32, high: f32,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
+  k: i32, m: i32, p: i32, step: usize, panels: i32, yStride: usize, low: f32, high: f32,
 ): void {
-  image<AdderMinTap>(x, taps, pixels, w, scale, bias, z, y, scratch, k, m, p, panels, yStride, low, high);
+  image<AdderMinTap>(x, taps, w, scale, bias, z, y, scratch, k, m, p, step, panels, yStride, low, high);
 }
 
 export function f32_conv_4x8(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
-  k: i32, m: i32, p: i32, panels: i32, yStride: usize, low: f32, high: f32,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize, scratch: usize,
+  k: i32, m: i32, p: i32, step: usize, panels: i32, yStride: usize, low: f32, high: f32,
 ): void {
-  image<ProductTap>(x, taps, pixels, w, scale, bias, z, y, scratch, k, m, p, panels, yStride, low, high);
+  image<ProductTap>(x, taps, w, scale, bias, z, y, scratch, k, m, p, step, panels, yStride, low, high);
 }

@@ -1,13 +1,11 @@
 // Operands rearranged for the tiles.
 
-/** Four columns of a panel: to[k][4 of 8] = x[taps[k] + pixels[0..3]]; all offsets are bytes. */
+/** Four columns of a panel: to[k][4 of 8] = x[taps[k]] at four addresses; all offsets are bytes. */
 @inline
-function packFour(x: usize, taps: usize, k: i32, pixels: usize, to: usize): void {
-  const p0 = x + load<u32>(pixels);
-  const p3 = x + load<u32>(pixels, 12);
+function packFour(p0: usize, p1: usize, p2: usize, p3: usize, taps: usize, k: i32, to: usize): void {
   const end = taps + (<usize>k << 2);
   if (ASC_FEATURE_SIMD) {
-    if (p3 - p0 == 12) {
+    if (p1 - p0 == 4) {
       for (; taps < end; taps += 4) {
         v128.store(to, v128.load(p0 + load<u32>(taps)));
         to += 32;
@@ -15,8 +13,6 @@ function packFour(x: usize, taps: usize, k: i32, pixels: usize, to: usize): void
       return;
     }
   }
-  const p1 = x + load<u32>(pixels, 4);
-  const p2 = x + load<u32>(pixels, 8);
   for (; taps < end; taps += 4) {
     const tap = <usize>load<u32>(taps);
     store<u32>(to, load<u32>(p0 + tap));
@@ -27,10 +23,15 @@ function packFour(x: usize, taps: usize, k: i32, pixels: usize, to: usize): void
   }
 }
 
-/** One panel [k][8] of eight pixels. A pixel table marks unused columns by repeating the first of their four. */
-export function packPanel(x: usize, taps: usize, k: i32, pixels: usize, to: usize): void {
-  packFour(x, taps, k, pixels, to);
-  packFour(x, taps, k, pixels + 16, to + 16);
+/** One panel [k][8] of eight pixels `step` bytes apart, `left` of which exist; the others hold anything. */
+export function packPanel(x: usize, taps: usize, k: i32, step: usize, left: i32, to: usize): void {
+  for (let half = 0; half < 8; half += 4) {
+    const p0 = x + <usize>min(half, left - 1) * step;
+    const p1 = x + <usize>min(half + 1, left - 1) * step;
+    const p2 = x + <usize>min(half + 2, left - 1) * step;
+    const p3 = x + <usize>min(half + 3, left - 1) * step;
+    packFour(p0, p1, p2, p3, taps, k, to + (<usize>half << 2));
+  }
 }
 
 /** Rows [count][k], `stride` bytes apart, to [ceil(count/4)][k][4]; missing rows are zero. */

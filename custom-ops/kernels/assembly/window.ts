@@ -1,35 +1,19 @@
-// Kernels that look at one channel at a time: depthwise sums and pools. Eight pixels at once, offsets from tables as in image.ts.
+// Kernels that look at one channel at a time: depthwise sums and pools. x is laid out as in expand.ts: one tap is one run of pixels.
 
 import { clip } from "./epilogue";
 import { AdderTap, ProductTap } from "./taps";
 import { chunkTaps } from "./tile";
 
-/** Four pixels of x at a tap: one load when they are neighbours. */
 @inline
-function loadFour(x: usize, pixels: usize, contiguous: bool): v128 {
-  if (contiguous) return v128.load(x + load<u32>(pixels));
-  let four = v128.load32_zero(x + load<u32>(pixels));
-  four = v128.load_lane<u32>(x + load<u32>(pixels, 4), four, 1);
-  four = v128.load_lane<u32>(x + load<u32>(pixels, 8), four, 2);
-  return v128.load_lane<u32>(x + load<u32>(pixels, 12), four, 3);
-}
-
-@inline
-function isContiguous(pixels: usize): bool {
-  return load<u32>(pixels, 12) - load<u32>(pixels) == 12;
-}
-
-@inline
-function depthwiseFour<T>(x: usize, taps: usize, pixels: usize, w: usize, k: i32): v128 {
-  const contiguous = isContiguous(pixels);
+function sumFour<T>(x: usize, taps: usize, w: usize, k: i32): v128 {
   const tap = changetype<T>(0);
   let total = f32x4.splat(0);
   for (let done = 0; done < k; done += chunkTaps) {
-    const count = min(chunkTaps, k - done);
+    const end = min(done + chunkTaps, k);
     let sum = f32x4.splat(0);
-    for (let i = done; i < done + count; i++) {
+    for (let i = done; i < end; i++) {
       const at = <usize>i << 2;
-      sum = tap.vector(sum, loadFour(x + load<u32>(taps + at), pixels, contiguous), v128.load32_splat(w + at));
+      sum = tap.vector(sum, v128.load(x + load<u32>(taps + at)), v128.load32_splat(w + at));
     }
     total = f32x4.add(total, sum);
   }
@@ -37,13 +21,13 @@ function depthwiseFour<T>(x: usize, taps: usize, pixels: usize, w: usize, k: i32
 }
 
 @inline
-function depthwiseOne<T>(x: usize, taps: usize, w: usize, k: i32): f32 {
+function sumOne<T>(x: usize, taps: usize, w: usize, k: i32): f32 {
   const tap = changetype<T>(0);
   let total: f32 = 0;
   for (let done = 0; done < k; done += chunkTaps) {
-    const count = min(chunkTaps, k - done);
+    const end = min(done + chunkTaps, k);
     let sum: f32 = 0;
-    for (let i = done; i < done + count; i++) {
+    for (let i = done; i < end; i++) {
       const at = <usize>i << 2;
       sum = tap.scalar(sum, load<f32>(x + load<u32>(taps + at)), load<f32>(w + at));
     }
@@ -54,7 +38,7 @@ function depthwiseOne<T>(x: usize, taps: usize, w: usize, k: i32): f32 {
 
 @inline
 function depthwise<T>(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
   k: i32, m: i32, p: i32, multiplier: i32, xStride: usize, yStride: usize, low: f32, high: f32,
 ): void {
   for (let channel = 0; channel < m; channel++) {
@@ -68,7 +52,7 @@ function depthwise<T>(
     if (ASC_FEATURE_SIMD) {
       for (; pixel + 4 <= p; pixel += 4) {
         const at = <usize>pixel << 2;
-        let value = depthwiseFour<T>(plane, taps, pixels + at, weights, k);
+        let value = sumFour<T>(plane + at, taps, weights, k);
         value = f32x4.add(f32x4.mul(value, f32x4.splat(factor)), f32x4.splat(shift));
         if (z) value = f32x4.add(value, v128.load(z + row + at));
         v128.store(y + row + at, f32x4.pmin(f32x4.pmax(value, f32x4.splat(low)), f32x4.splat(high)));
@@ -76,7 +60,7 @@ function depthwise<T>(
     }
     for (; pixel < p; pixel++) {
       const at = <usize>pixel << 2;
-      let value = depthwiseOne<T>(plane + load<u32>(pixels + at), taps, weights, k) * factor + shift;
+      let value = sumOne<T>(plane + at, taps, weights, k) * factor + shift;
       if (z) value += load<f32>(z + row + at);
       store<f32>(y + row + at, clip(value, low, high));
     }
@@ -84,38 +68,35 @@ function depthwise<T>(
 }
 
 export function f32_adder_depthwise_1x4(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
   k: i32, m: i32, p: i32, multiplier: i32, xStride: usize, yStride: usize, low: f32, high: f32,
 ): void {
-  depthwise<AdderTap>(x, taps, pixels, w, scale, bias, z, y, k, m, p, multiplier, xStride, yStride, low, high);
+  depthwise<AdderTap>(x, taps, w, scale, bias, z, y, k, m, p, multiplier, xStride, yStride, low, high);
 }
 
 export function f32_conv_depthwise_1x4(
-  x: usize, taps: usize, pixels: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
+  x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
   k: i32, m: i32, p: i32, multiplier: i32, xStride: usize, yStride: usize, low: f32, high: f32,
 ): void {
-  depthwise<ProductTap>(x, taps, pixels, w, scale, bias, z, y, k, m, p, multiplier, xStride, yStride, low, high);
+  depthwise<ProductTap>(x, taps, w, scale, bias, z, y, k, m, p, multiplier, xStride, yStride, low, high);
 }
 
-/** y[c][p] = max over taps of x[c][taps + pixels]. NaN counts only where it comes first. */
+/** y[c][p] = max over taps of x[c][taps + p]. NaN counts only where it comes first. */
 export function f32_max_pool_1x4(
-  x: usize, taps: usize, pixels: usize, y: usize, k: i32, channels: i32, p: i32, xStride: usize, yStride: usize,
+  x: usize, taps: usize, y: usize, k: i32, channels: i32, p: i32, xStride: usize, yStride: usize,
 ): void {
   for (let channel = 0; channel < channels; channel++) {
     let pixel = 0;
     if (ASC_FEATURE_SIMD) {
       for (; pixel + 4 <= p; pixel += 4) {
-        const at = pixels + (<usize>pixel << 2);
-        const contiguous = isContiguous(at);
-        let best = loadFour(x + load<u32>(taps), at, contiguous);
-        for (let i = 1; i < k; i++) {
-          best = f32x4.pmax(best, loadFour(x + load<u32>(taps + (<usize>i << 2)), at, contiguous));
-        }
+        const at = x + (<usize>pixel << 2);
+        let best = v128.load(at + load<u32>(taps));
+        for (let i = 1; i < k; i++) best = f32x4.pmax(best, v128.load(at + load<u32>(taps + (<usize>i << 2))));
         v128.store(y + (<usize>pixel << 2), best);
       }
     }
     for (; pixel < p; pixel++) {
-      const at = x + load<u32>(pixels + (<usize>pixel << 2));
+      const at = x + (<usize>pixel << 2);
       let best = load<f32>(at + load<u32>(taps));
       for (let i = 1; i < k; i++) {
         const value = load<f32>(at + load<u32>(taps + (<usize>i << 2)));
@@ -128,31 +109,52 @@ export function f32_max_pool_1x4(
   }
 }
 
-/** y[c][p] = (Σ over taps of x[c][taps + pixels]) / divisors[p]. */
+/** y[c][p] = max over taps of the codes x[c][taps + p]. */
+export function u8_max_pool_1x16(
+  x: usize, taps: usize, y: usize, k: i32, channels: i32, p: i32, xStride: usize, yStride: usize,
+): void {
+  for (let channel = 0; channel < channels; channel++) {
+    let pixel = 0;
+    if (ASC_FEATURE_SIMD) {
+      for (; pixel + 16 <= p; pixel += 16) {
+        let best = v128.load(x + pixel + load<u32>(taps));
+        for (let i = 1; i < k; i++) {
+          best = i8x16.max_u(best, v128.load(x + pixel + load<u32>(taps + (<usize>i << 2))));
+        }
+        v128.store(y + pixel, best);
+      }
+    }
+    for (; pixel < p; pixel++) {
+      let best: u32 = 0;
+      for (let i = 0; i < k; i++) best = max<u32>(best, load<u8>(x + pixel + load<u32>(taps + (<usize>i << 2))));
+      store<u8>(y + pixel, <u8>best);
+    }
+    x += xStride;
+    y += yStride;
+  }
+}
+
+/** y[c][p] = (Σ over taps of x[c][taps + p]) / divisors[p]. */
 export function f32_average_pool_1x4(
-  x: usize, taps: usize, pixels: usize, divisors: usize, y: usize,
-  k: i32, channels: i32, p: i32, xStride: usize, yStride: usize,
+  x: usize, taps: usize, y: usize, k: i32, channels: i32, p: i32, xStride: usize, yStride: usize, divisors: usize,
 ): void {
   for (let channel = 0; channel < channels; channel++) {
     let pixel = 0;
     if (ASC_FEATURE_SIMD) {
       for (; pixel + 4 <= p; pixel += 4) {
         const at = <usize>pixel << 2;
-        const contiguous = isContiguous(pixels + at);
         let total = f32x4.splat(0);
         for (let done = 0; done < k; done += chunkTaps) {
           const end = min(done + chunkTaps, k);
           let sum = f32x4.splat(0);
-          for (let i = done; i < end; i++) {
-            sum = f32x4.add(sum, loadFour(x + load<u32>(taps + (<usize>i << 2)), pixels + at, contiguous));
-          }
+          for (let i = done; i < end; i++) sum = f32x4.add(sum, v128.load(x + at + load<u32>(taps + (<usize>i << 2))));
           total = f32x4.add(total, sum);
         }
         v128.store(y + at, f32x4.div(total, v128.load(divisors + at)));
       }
     }
     for (; pixel < p; pixel++) {
-      const at = x + load<u32>(pixels + (<usize>pixel << 2));
+      const at = x + (<usize>pixel << 2);
       let total: f32 = 0;
       for (let done = 0; done < k; done += chunkTaps) {
         const end = min(done + chunkTaps, k);
