@@ -58,9 +58,15 @@ export interface ConstantSources {
   readonly table: ConstantSource;
 }
 
-export interface PlanBuilder {
-  /** Whether every element of a value is known to be >= 0 (or NaN). */
+/** What is proven of values. */
+export interface ValueRanges {
+  /** Whether every element is known to be >= 0 (or NaN). */
   readonly isNotNegative: (value: BoundValue) => boolean;
+  /** The largest code a value can have. */
+  readonly mostCode: (value: BoundValue) => number;
+}
+
+export interface PlanBuilder extends ValueRanges {
   /** Constants that belong to this plan alone. */
   readonly table: ConstantSource;
   /** What is made of constants: one copy for all plans where they are fixed. `kind` says what is made of them. */
@@ -100,7 +106,7 @@ export function draftNode(
   bound: BoundNode,
   draft: Draft,
   { weights, table }: ConstantSources,
-  isNotNegative: PlanBuilder["isNotNegative"],
+  ranges: ValueRanges,
   lower: (bound: BoundNode, build: PlanBuilder) => void,
 ): void {
   const calls: Call[] = [];
@@ -114,7 +120,7 @@ export function draftNode(
     return source(`${kind} ${from.map(({ name }) => name).join(" ")}`, make);
   };
   const built: PlanBuilder = {
-    isNotNegative,
+    ...ranges,
     table,
     packed,
     read(value) {

@@ -11,6 +11,7 @@ export interface OwnAffine {
 }
 
 export function ownAffine({ node, inputs }: BoundNode): OwnAffine {
+  if (node.opType === "AdderInteger2d") return {};
   const [bias, scale] = [inputs[2], node.opType === "Adder2d" ? inputs[3] : undefined];
   return { ...(bias && { bias }), ...(scale && { scale }) };
 }

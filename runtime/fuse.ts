@@ -1,4 +1,5 @@
-// Batch normalisation, residual addition and clipping taken into the layer before them, so that they cost no pass of their own.
+// Batch normalisation, residual addition and clipping taken into the layer before them, so that they cost no pass of their own. Sums
+// of codes take in their conversion to floats, too.
 
 import type { BoundGraph, BoundNode, BoundValue, Epilogue } from "./bind.ts";
 import { epilogueOf, ownAffine } from "./epilogue.ts";
@@ -8,7 +9,8 @@ import { clipOf } from "./lower/elementwise.ts";
 const isOpen = ({ low, high }: Epilogue): boolean =>
   low === Number.NEGATIVE_INFINITY && high === Number.POSITIVE_INFINITY;
 
-const layers = ["Conv", "addernet::Adder2d"];
+const codeSums = "addernet::AdderInteger2d";
+const layers = ["Conv", "addernet::Adder2d", codeSums];
 /** Products clip, but neither normalise nor add. */
 const products = ["Gemm", "MatMul"];
 
@@ -49,9 +51,36 @@ function withResidual(epilogue: Epilogue, layer: BoundNode, next: BoundNode): Ep
   return residual !== undefined && isSameShape ? { ...epilogue, residual } : undefined;
 }
 
+/** One number per channel of dims (N,C,...), from a constant that broadcasts to them along other axes. */
+function perChannel(value: BoundValue | undefined, dims: readonly number[]): Float64Array | undefined {
+  if (!value?.isFixed || value.type !== "float32" || value.dims.length > dims.length) return undefined;
+  const axis = 1 - dims.length + value.dims.length;
+  if (value.dims.some((dim, index) => dim !== 1 && (index !== axis || dim !== dims[1]))) return undefined;
+  const data = value.constant!.data as Float32Array;
+  return Float64Array.from({ length: dims[1]! }, (_, channel) => data[data.length === 1 ? 0 : channel]!);
+}
+
+/** Factor and shift of code sums, once each and in this order: their roundings stay where they were. */
+function withAffine(epilogue: Epilogue, layer: BoundNode, next: BoundNode): Epilogue | undefined {
+  const made = layer.outputs[0]!;
+  const other = next.inputs.find((value) => value!.name !== made.name);
+  const isOpenYet = isOpen(epilogue) && !epilogue.residual && !epilogue.bias;
+  const numbers = isOpenYet ? perChannel(other, made.dims) : undefined;
+  if (numbers === undefined) return undefined;
+  if (opOf(next) === "Mul" && !epilogue.scale) return { ...epilogue, scale: numbers };
+  return opOf(next) === "Add" ? { ...epilogue, bias: numbers } : undefined;
+}
+
 function extended(layer: BoundNode, next: BoundNode): Epilogue | undefined {
   const epilogue = epilogueOf(layer);
   if (products.includes(opOf(layer))) return withClip(epilogue, next);
+  if (layer.outputs[0]!.type === "int32") {
+    return opOf(next) === "Cast" && next.outputs[0]!.type === "float32" ? epilogue : undefined;
+  }
+  if (opOf(layer) === codeSums) {
+    const affine = withAffine(epilogue, layer, next);
+    if (affine !== undefined) return affine;
+  }
   return (
     withClip(epilogue, next) ??
     withNormalization(epilogue, layer, next) ??

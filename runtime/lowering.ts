@@ -19,6 +19,8 @@ export interface Lowering {
   readonly lower: (bound: BoundNode, build: PlanBuilder) => void;
   /** Whether every output is >= 0 wherever the inputs named by `isNotNegative` are. Not, unless given. */
   readonly keepsNotNegative?: (bound: BoundNode, isNotNegative: (input: number) => boolean) => boolean;
+  /** The largest code among outputs of codes, given those of the inputs. 255 unless given. */
+  readonly mostCode?: (bound: BoundNode, mostCode: (input: number) => number) => number;
 }
 
 /** Types that move as 4-byte words. */

@@ -5,6 +5,7 @@ import { definitionOf } from "../src/core/infer-shapes.ts";
 import { nodeLabel } from "../src/core/ir/attributes.ts";
 import type { Node } from "../src/core/ir/model.ts";
 import { alongAxisLowerings } from "./lower/along-axis.ts";
+import { codeLowerings } from "./lower/codes.ts";
 import { elementwiseLowerings } from "./lower/elementwise.ts";
 import { layoutLowerings } from "./lower/layout.ts";
 import { poolingLowerings } from "./lower/pooling.ts";
@@ -15,6 +16,7 @@ import type { Facts, Lowering } from "./lowering.ts";
 /** Lowerings by op; ops of other domains than ONNX's as "domain::op". */
 export const lowerings = {
   ...sumLowerings,
+  ...codeLowerings,
   ...productLowerings,
   ...poolingLowerings,
   ...alongAxisLowerings,

@@ -5,7 +5,7 @@ import { AdderNetError } from "../src/core/errors.ts";
 import type { BoundGraph, BoundValue } from "./bind.ts";
 import { bytesOf, type ConstantSources, type Draft, draftNode, type Step } from "./builder.ts";
 import { loweringOf } from "./lowerings.ts";
-import { notNegativeValues } from "./ranges.ts";
+import { rangesOf } from "./ranges.ts";
 
 export interface PlannedBuffer {
   readonly label: string;
@@ -139,11 +139,10 @@ export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
     requireRoom(value.name, bytes);
     draft.bufferOf.set(value.name, draft.buffers.push({ bytes, label: value.name }) - 1);
   }
-  const notNegative = notNegativeValues(graph);
-  const isNotNegative = ({ name }: BoundValue) => notNegative.has(name);
+  const ranges = rangesOf(graph);
   for (const bound of graph.nodes) {
     for (const value of bound.outputs) if (value) requireRoom(value.name, bytesOf(value));
-    draftNode(bound, draft, sources, isNotNegative, loweringOf(bound.node)!.lower);
+    draftNode(bound, draft, sources, ranges, loweringOf(bound.node)!.lower);
   }
   const planned = (value: BoundValue): PlannedValue => {
     const buffer = value.constant ? undefined : draft.bufferOf.get(value.name);

@@ -1,6 +1,8 @@
-// Which values are provably >= 0 everywhere: after ReLU the adder kernels may work on the bits of the floats.
+// What is proven of values: which are >= 0 everywhere (after ReLU the adder kernels may work on the bits of the floats), and how
+// large codes can be.
 
 import type { BoundGraph, BoundNode, BoundValue } from "./bind.ts";
+import type { ValueRanges } from "./builder.ts";
 import { loweringOf } from "./lowerings.ts";
 
 function isConstantNotNegative({ constant }: BoundValue): boolean {
@@ -19,11 +21,29 @@ function keepsNotNegative(bound: BoundNode, known: ReadonlySet<string>): boolean
 }
 
 /** Names of the values none of whose elements can be below 0; NaN counts as not below. */
-export function notNegativeValues(graph: BoundGraph): Set<string> {
+function notNegativeValues(graph: BoundGraph): Set<string> {
   const known = new Set<string>();
   for (const bound of graph.nodes) {
     if (!keepsNotNegative(bound, known)) continue;
     for (const output of bound.outputs) if (output !== undefined) known.add(output.name);
   }
   return known;
+}
+
+function mostCodes(graph: BoundGraph): Map<string, number> {
+  const known = new Map<string, number>();
+  for (const bound of graph.nodes) {
+    const of = (input: number): number => known.get(bound.inputs[input]?.name ?? "") ?? 255;
+    const most = loweringOf(bound.node)?.mostCode?.(bound, of) ?? 255;
+    for (const output of bound.outputs) if (output?.type === "uint8") known.set(output.name, most);
+  }
+  return known;
+}
+
+export function rangesOf(graph: BoundGraph): ValueRanges {
+  const [notNegative, codes] = [notNegativeValues(graph), mostCodes(graph)];
+  return {
+    isNotNegative: ({ name }) => notNegative.has(name),
+    mostCode: ({ name }) => codes.get(name) ?? 255,
+  };
 }

@@ -1,6 +1,7 @@
 // What this runtime can run, decided before anything runs and told all at once.
 
 import { ops } from "../custom-ops/index.ts";
+import type { DataType } from "../src/core/dtype.ts";
 import { AdderNetError } from "../src/core/errors.ts";
 import { definitionOf, inferShapes } from "../src/core/infer-shapes.ts";
 import type { Model, Node } from "../src/core/ir/model.ts";
@@ -24,9 +25,14 @@ export function supportsNode(
     readsShapeOnly(node) ||
     node.inputs.every((name) => name === "") ||
     (given.length > 0 &&
-      given.every((fact) => fact !== undefined && (fact.constant || !fact.elemType.startsWith("float"))));
+      given.every((fact) => fact !== undefined && (fact.constant || isShapeType(fact.elemType))));
   if (reference !== undefined && isShapeWork && node.domain === "") return true;
   return refusalOf(node, opsets, inputs) ?? true;
+}
+
+/** Types of shapes and what is computed from them; floats and codes are data. */
+function isShapeType(type: DataType): boolean {
+  return !type.startsWith("float") && type !== "uint8";
 }
 
 export interface UnsupportedNode {

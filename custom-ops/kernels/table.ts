@@ -20,6 +20,8 @@ const list = {
   ],
   pool: ["x", "taps", "y", "k", "channels", "p", "xStride", "yStride"],
   broadcast: ["a", "b", "y", "n0", "n1", "n2", "n3", "a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3"],
+  copy: ["x", "y", "n0", "n1", "n2", "n3", "x0", "x1", "x2", "x3", "y0", "y1", "y2", "y3"],
+  gather: ["x", "indices", "y", "count", "fill"],
   unary: ["x", "y", "count", "a", "b"],
   alongAxis: ["x", "y", "outer", "count", "inner"],
 } as const;
@@ -89,10 +91,13 @@ export const kernelTable = {
   f32_pack_rows: ["x", "y", "count", "k", "xStride"],
   /** y = value */
   f32_fill: ["y", "count", "value"],
-  /** y[Σ index·y stride] = x[Σ index·x stride], 4-byte elements; x and y do not overlap */
-  b32_copy: ["x", "y", "n0", "n1", "n2", "n3", "x0", "x1", "x2", "x3", "y0", "y1", "y2", "y3"],
-  /** y[i] = x[indices[i]], 4-byte elements; fill where the index is 2^32 - 1; x and y do not overlap */
-  b32_gather: ["x", "indices", "y", "count", "fill"],
+  // Elements of four bytes, or of one; x and y do not overlap.
+  /** y[Σ index·y stride] = x[Σ index·x stride] */
+  b32_copy: list.copy,
+  b8_copy: list.copy,
+  /** y[i] = x[indices[i]]; fill where the index is 2^32 - 1 */
+  b32_gather: list.gather,
+  b8_gather: list.gather,
 
   /** y = clip(round(x / scale), low, high) + zero, halves to even */
   u8_quantize: ["x", "y", "count", "scale", "zero", "low", "high"],

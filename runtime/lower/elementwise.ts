@@ -7,7 +7,7 @@ import { clipBounds } from "../../src/core/ops/regulation.ts";
 import { broadcastSteps, forEachRow, makeWalk, type Walk } from "../../src/core/ops/strided.ts";
 import { elementCount, stridesOf } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type ArenaAddress, type Argument, byteLength, type PlanBuilder, shifted } from "../builder.ts";
+import { type ArenaAddress, type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
 import type { Lowering } from "../lowering.ts";
 
 /** A walk as at most four axes of one call, and the offsets at which the call is repeated for the axes that are left. */
@@ -34,7 +34,7 @@ export function asFourAxes(walk: Walk): {
   };
 }
 
-/** Copies strided elements: `from` and `to` advance by `fromSteps` and `toSteps` elements along `dims`. */
+/** Copies strided elements: `from` and `to` advance by `fromSteps` and `toSteps` elements of `bytes` along `dims`. */
 export function copyStrided(
   from: Argument,
   to: Argument,
@@ -42,13 +42,14 @@ export function copyStrided(
   fromSteps: readonly number[],
   toSteps: readonly number[],
   build: PlanBuilder,
+  bytes: 1 | 4 = 4,
 ): void {
   const { dims: n, steps, repeats } = asFourAxes(makeWalk(dims, [fromSteps, toSteps]));
-  const [x, y] = steps.map((own) => own.map((step) => step * 4)) as [number[], number[]];
+  const [x, y] = steps.map((own) => own.map((step) => step * bytes)) as [number[], number[]];
   for (const [fromOffset, toOffset] of repeats) {
-    build.call("b32_copy", {
-      x: shifted(from, fromOffset! * 4),
-      y: shifted(to, toOffset! * 4),
+    build.call(bytes === 1 ? "b8_copy" : "b32_copy", {
+      x: shifted(from, fromOffset! * bytes),
+      y: shifted(to, toOffset! * bytes),
       ...{ n0: n[0]!, n1: n[1]!, n2: n[2]!, n3: n[3]! },
       ...{ x0: x[0]!, x1: x[1]!, x2: x[2]!, x3: x[3]! },
       ...{ y0: y[0]!, y1: y[1]!, y2: y[2]!, y3: y[3]! },
@@ -58,8 +59,9 @@ export function copyStrided(
 
 /** A copy of a value, broadcast to `dims`, in scratch. */
 export function expandTo(value: BoundValue, dims: readonly number[], build: PlanBuilder): ArenaAddress {
-  const to = build.scratch(byteLength(dims));
-  copyStrided(build.read(value), to, dims, broadcastSteps(value.dims, dims), stridesOf(dims), build);
+  const bytes = elementBytes(value.type);
+  const to = build.scratch(elementCount(dims) * bytes);
+  copyStrided(build.read(value), to, dims, broadcastSteps(value.dims, dims), stridesOf(dims), build, bytes);
   return to;
 }
 
@@ -120,7 +122,7 @@ export function copyValue(from: BoundValue, to: BoundValue, build: PlanBuilder):
     return;
   }
   const count = elementCount(to.dims);
-  copyStrided(build.read(from), build.output(to), [count], [1], [1], build);
+  copyStrided(build.read(from), build.output(to), [count], [1], [1], build, elementBytes(to.type));
 }
 
 type UnaryKernel = {

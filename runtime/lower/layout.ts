@@ -8,8 +8,8 @@ import { axisFromFront } from "../../src/core/ops/operands.ts";
 import { broadcastSteps } from "../../src/core/ops/strided.ts";
 import { elementCount, stridesOf, type Tensor } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
-import { type Facts, type Lowering, wordTypes } from "../lowering.ts";
+import { type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
+import { type Facts, heldTypes, type Lowering } from "../lowering.ts";
 import { copyStrided, copyValue } from "./elementwise.ts";
 
 /** Element number that stands for a constant filling. */
@@ -91,18 +91,13 @@ function moveInto(
   }
   const from = build.read(x);
   const form = stridedForm(sources, y.dims);
+  const bytes = elementBytes(x.type);
   if (form !== undefined) {
-    copyStrided(
-      shifted(from, form.offset * 4),
-      build.output(y),
-      y.dims,
-      form.steps,
-      stridesOf(y.dims),
-      build,
-    );
+    const start = shifted(from, form.offset * bytes);
+    copyStrided(start, build.output(y), y.dims, form.steps, stridesOf(y.dims), build, bytes);
     return;
   }
-  build.call("b32_gather", {
+  build.call(bytes === 1 ? "b8_gather" : "b32_gather", {
     x: from,
     indices: build.table(`sources ${index} of ${bound.where} ${y.name}`, () => Uint32Array.from(sources)),
     y: build.output(y),
@@ -121,7 +116,8 @@ function lowerMove(bound: BoundNode, build: PlanBuilder): void {
 function lowerExpand({ inputs, outputs }: BoundNode, build: PlanBuilder): void {
   const [x, y] = [inputs[0]!, outputs[0]!];
   const steps = broadcastSteps(x.dims, y.dims);
-  copyStrided(build.read(x), build.output(y), y.dims, steps, stridesOf(y.dims), build);
+  const bytes = elementBytes(x.type);
+  copyStrided(build.read(x), build.output(y), y.dims, steps, stridesOf(y.dims), build, bytes);
 }
 
 function lowerConcat({ node, where, inputs, outputs }: BoundNode, build: PlanBuilder): void {
@@ -129,11 +125,12 @@ function lowerConcat({ node, where, inputs, outputs }: BoundNode, build: PlanBui
   const axis = axisFromFront(getInt(node, "axis") ?? 0, y.dims.length, where);
   const strides = stridesOf(y.dims);
   const sources: readonly Argument[] = inputs.map((value) => build.read(value!));
-  const to = build.output(y);
+  const [to, bytes] = [build.output(y), elementBytes(y.type)];
   let offset = 0;
   for (const [index, value] of inputs.entries()) {
     const { dims } = value!;
-    copyStrided(sources[index]!, shifted(to, offset * 4), dims, stridesOf(dims), strides, build);
+    const target = shifted(to, offset * bytes);
+    copyStrided(sources[index]!, target, dims, stridesOf(dims), strides, build, bytes);
     offset += dims[axis]! * strides[axis]!;
   }
 }
@@ -144,17 +141,21 @@ const likeInput: NonNullable<Lowering["keepsNotNegative"]> = (_bound, isNotNegat
 const likeAll: NonNullable<Lowering["keepsNotNegative"]> = ({ inputs }, isNotNegative) =>
   inputs.every((_, index) => isNotNegative(index));
 
+const codesLikeInput: NonNullable<Lowering["mostCode"]> = (_bound, mostCode) => mostCode(0);
+
 const move = (parameters: readonly number[] = []): Lowering => ({
   parameters,
-  types: wordTypes,
+  types: heldTypes,
   lower: lowerMove,
   keepsNotNegative: likeInput,
+  mostCode: codesLikeInput,
 });
 const view = (parameters: readonly number[] = [], refuses?: Lowering["refuses"]): Lowering => ({
   parameters,
-  types: wordTypes,
+  types: heldTypes,
   lower: lowerView,
   keepsNotNegative: likeInput,
+  mostCode: codesLikeInput,
   ...(refuses && { refuses }),
 });
 
@@ -168,11 +169,22 @@ function refusesTraining(node: Node, inputs: Facts, context: { opset: number }):
   return isTraining ? "training mode" : refusesMask(node, inputs, context);
 }
 
-/** A cast to the type the value has already. */
+/** Casts that are made: to float32 or int32 from the same type, and integers to floats. */
 function refusesConversion(node: Node, [x]: Facts): string | undefined {
-  const to = getInt(node, "to");
-  const isSame = (to === 1 && x?.elemType !== "int32") || (to === 6 && x?.elemType === "int32");
-  return isSame ? undefined : "a change of type";
+  const [to, from] = [getInt(node, "to"), x?.elemType];
+  if (from === undefined) return to === 1 || to === 6 ? undefined : "a change of type";
+  const isMade = to === 1 ? from !== "uint8" : to === 6 && from === "int32";
+  return isMade ? undefined : "a change of type";
+}
+
+function lowerCast(bound: BoundNode, build: PlanBuilder): void {
+  const [x, y] = [bound.inputs[0]!, bound.outputs[0]!];
+  if (x.type === y.type) {
+    copyValue(x, y, build);
+    return;
+  }
+  const from = build.read(x);
+  build.call("i32_to_f32", { x: from, y: build.output(y, x), count: elementCount(x.dims) });
 }
 
 export const layoutLowerings = {
@@ -182,7 +194,7 @@ export const layoutLowerings = {
   Unsqueeze: view([1]),
   Identity: view(),
   Dropout: view([1, 2], refusesTraining),
-  Cast: view([], refusesConversion),
+  Cast: { ...view([], refusesConversion), lower: lowerCast },
   Transpose: move(),
   Slice: move([1, 2, 3, 4]),
   Split: move([1]),
@@ -194,6 +206,12 @@ export const layoutLowerings = {
   Pad: {
     ...move([1, 2, 3]),
     keepsNotNegative: (bound, isNotNegative) => isNotNegative(0) && paddingValue(bound) >= 0,
+    mostCode: (bound, mostCode) => Math.max(mostCode(0), paddingValue(bound)),
   },
-  Concat: { types: wordTypes, lower: lowerConcat, keepsNotNegative: likeAll },
+  Concat: {
+    types: heldTypes,
+    lower: lowerConcat,
+    keepsNotNegative: likeAll,
+    mostCode: ({ inputs }, mostCode) => Math.max(...inputs.map((_, index) => mostCode(index))),
+  },
 } satisfies Record<string, Lowering>;

@@ -77,6 +77,8 @@ const likeInput: NonNullable<Lowering["keepsNotNegative"]> = (_bound, isNotNegat
 export const poolingLowerings = {
   // A window that lies in the padding alone answers -Infinity, which is below 0: only a pool without padding keeps the sign.
   MaxPool: {
+    types: ["float32", "uint8"],
+    mostCode: (_bound, mostCode) => mostCode(0),
     refuses,
     lower: lowerMaxPool,
     keepsNotNegative: (bound, isNotNegative) =>

@@ -8,18 +8,15 @@ import {
 } from "../../custom-ops/kernels/table.ts";
 import { getFloat } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
-import { groupOf } from "../../src/core/ops/conv.ts";
-import { type BoundWindow, bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
-import { elementCount } from "../../src/core/tensor.ts";
 import { bandsOf, callWindowSums, tapTable } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
 import { affineArguments, constantAffine, epilogueOf } from "../epilogue.ts";
-import { type Plane, planeOf, tapOffsets } from "../geometry.ts";
+import { tapOffsets } from "../geometry.ts";
 import { floatLists } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
-import { expandTo } from "./elementwise.ts";
+import { isFullyConnected, type Layer, layerOf, outputOf, residualArgument } from "./layer.ts";
 
 /** Kernels of one kind of sum, by form. */
 interface Family {
@@ -60,43 +57,6 @@ const minima: Family = {
   why: "min(x, w): the input is never negative",
 };
 
-interface Layer {
-  readonly bound: BoundNode;
-  readonly x: BoundValue;
-  readonly w: BoundValue;
-  readonly y: BoundValue;
-  readonly window: BoundWindow;
-  readonly plane: Plane;
-  readonly group: number;
-  readonly batch: number;
-  readonly channels: number;
-  readonly filters: number;
-  /** Taps of one output element. */
-  readonly k: number;
-  readonly pixels: number;
-}
-
-function layerOf(bound: BoundNode): Layer {
-  const [x, w, y] = [bound.inputs[0]!, bound.inputs[1]!, bound.outputs[0]!];
-  const size = x.dims.slice(2);
-  const window = bindWindow(readWindow(bound.node, size, w.dims.slice(2), bound.where), size, bound.where);
-  const plane = planeOf(window);
-  return {
-    bound,
-    x,
-    w,
-    y,
-    window,
-    plane,
-    group: groupOf(bound.node, bound.where),
-    batch: x.dims[0]!,
-    channels: x.dims[1]!,
-    filters: w.dims[0]!,
-    k: elementCount(w.dims.slice(1)),
-    pixels: plane.outHeight * plane.outWidth,
-  };
-}
-
 function chooseFamily({ bound, x, w, filters }: Layer, build: PlanBuilder): Family {
   if (bound.node.opType === "Conv") return products;
   const canShift = constantAffine(bound, filters) !== undefined;
@@ -120,34 +80,9 @@ function affine(layer: Layer, family: Family, build: PlanBuilder, factor = 1) {
   });
 }
 
-/** The residual, in the shape of the output; 0 when there is none. */
-function residualArgument({ bound, y }: Layer, build: PlanBuilder): Argument {
-  const { residual } = epilogueOf(bound);
-  if (residual === undefined) return 0;
-  return residual.dims.join() === y.dims.join() ? build.read(residual) : expandTo(residual, y.dims, build);
-}
-
-/** The output, written over the residual where that ends here. */
-function outputOf({ bound, y }: Layer, build: PlanBuilder) {
-  const { residual } = epilogueOf(bound);
-  return build.output(y, residual?.dims.join() === y.dims.join() ? residual : undefined);
-}
-
-/** Whether one window covers the whole unpadded input: then the layer is fully connected. */
-export function isFullyConnected({
-  window,
-  group,
-  pixels,
-}: Pick<Layer, "window" | "group" | "pixels">): boolean {
-  const covers = window.kernel.every((taps, axis) => taps === window.input[axis]);
-  const isDense = window.kernel.every((taps, axis) => taps === 1 || window.dilations[axis] === 1);
-  const isPadded = window.pads.some((pad) => pad > 0);
-  return group === 1 && pixels === 1 && covers && isDense && !isPadded;
-}
-
 function lowerLinear(layer: Layer, family: Family, build: PlanBuilder): void {
   const { bound, x, w, batch, filters, k } = layer;
-  const { low, high } = epilogueOf(bound);
+  const { low, high, residual } = epilogueOf(bound);
   build.call(family.linear, {
     x: build.read(x),
     w: build.packed([w], `8 columns ${family.linear}`, () => {
@@ -155,8 +90,8 @@ function lowerLinear(layer: Layer, family: Family, build: PlanBuilder): void {
       return packByEightColumns(family.weight ? weights.map(family.weight) : weights, filters, k);
     }),
     ...affine(layer, family, build),
-    z: residualArgument(layer, build),
-    y: outputOf(layer, build),
+    z: residualArgument(layer, residual, build),
+    y: outputOf(layer, residual, build),
     scratch: build.scratch(linearScratchBytes(k)),
     k,
     m: filters,
@@ -214,13 +149,13 @@ function groupWeights(
 
 function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   const { bound, x, plane, group, channels, filters, k, pixels } = layer;
-  const { low, high } = epilogueOf(bound);
+  const { low, high, residual } = epilogueOf(bound);
   const [perGroup, channelsPerGroup] = [filters / group, channels / group];
   const weights = groupWeights(layer, family, build);
   const { scale, bias } = affine(layer, family, build);
-  const z = residualArgument(layer, build);
+  const z = residualArgument(layer, residual, build);
   const bands = bandsOf(x, plane, 0, build);
-  const y = outputOf(layer, build);
+  const y = outputOf(layer, residual, build);
   const panels = panelsPerBlock(k, perGroup, pixels);
   const shared = {
     taps: tapTable(plane, bands.layout, channelsPerGroup, 4, build),
@@ -253,10 +188,10 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
 
 function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
   const { bound, x, w, plane, group, channels, filters, pixels } = layer;
-  const { low, high } = epilogueOf(bound);
-  const z = residualArgument(layer, build);
+  const { low, high, residual } = epilogueOf(bound);
+  const z = residualArgument(layer, residual, build);
   const bands = bandsOf(x, plane, 0, build);
-  const y = outputOf(layer, build);
+  const y = outputOf(layer, residual, build);
   const perGroup = filters / group;
   const lists = build.table(`lists of ${bound.where}`, () => {
     const starts = (m: number) => Math.floor(m / perGroup) * (channels / group) * bands.layout.length;
@@ -288,12 +223,12 @@ function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
 
 function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void {
   const { bound, x, w, plane, channels, filters, k, pixels } = layer;
-  const { low, high } = epilogueOf(bound);
+  const { low, high, residual } = epilogueOf(bound);
   const { scale, bias } = affine(layer, family, build);
-  const z = residualArgument(layer, build);
+  const z = residualArgument(layer, residual, build);
   const weights = build.read(w);
   const bands = bandsOf(x, plane, 0, build);
-  const y = outputOf(layer, build);
+  const y = outputOf(layer, residual, build);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     const at = (image * filters * pixels + firstPixel) * 4;
     build.call(family.depthwise!, {

@@ -1,14 +1,15 @@
 // The table of kernels against the binaries: same names, same number of parameters, no data, memory as the only import.
 
+import { inflateRawSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { scalarKernels } from "../../custom-ops/kernels/generated/scalar.ts";
 import { simdKernels } from "../../custom-ops/kernels/generated/simd.ts";
-import { chooseLevel, loadKernels, simdLevels } from "../../custom-ops/kernels/load.ts";
+import { chooseLevel, isLevelAvailable, loadKernels, simdLevels } from "../../custom-ops/kernels/load.ts";
 import { kernelNames, kernelTable } from "../../custom-ops/kernels/table.ts";
 
 const binaries = { scalar: scalarKernels, simd: simdKernels };
 const moduleOf = (level: keyof typeof binaries) =>
-  new WebAssembly.Module(Buffer.from(binaries[level], "base64"));
+  new WebAssembly.Module(inflateRawSync(Buffer.from(binaries[level], "base64")));
 
 describe.each(Object.keys(binaries) as (keyof typeof binaries)[])("%s", (level) => {
   it("exports exactly the rows of the table", () => {
@@ -31,6 +32,13 @@ describe.each(Object.keys(binaries) as (keyof typeof binaries)[])("%s", (level) 
     await loadKernels(level, memory);
     expect(new Uint8Array(memory.buffer).every((byte) => byte === 0)).toBe(true);
   });
+});
+
+it("what decides about a binary decides as its own validation does", () => {
+  for (const level of simdLevels) {
+    const bytes = inflateRawSync(Buffer.from(binaries[level], "base64"));
+    expect(isLevelAvailable(level), level).toBe(WebAssembly.validate(bytes));
+  }
 });
 
 /** A function of type () -> () whose body is `code`, in a module of its own. */

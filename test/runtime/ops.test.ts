@@ -11,6 +11,7 @@ import { indexingCases } from "../core/suites/indexing.ts";
 import { cases as linearCases } from "../core/suites/linear.ts";
 import { movementCases } from "../core/suites/movement.ts";
 import type { OpCase } from "../core/suites/op-case.ts";
+import { cases as quantizationCases } from "../core/suites/quantization.ts";
 import { cases as reductionCases } from "../core/suites/reductions.ts";
 import { cases as windowCases } from "../core/suites/windows.ts";
 import { expectLikeReference, kernelCalls, levels } from "./compare.ts";
@@ -22,6 +23,7 @@ const cases: readonly OpCase[] = [
   ...movementCases,
   ...indexingCases,
   ...elementwiseCases,
+  ...quantizationCases,
 ];
 
 /** float32 against float64, by what the case itself is allowed. */
@@ -99,5 +101,7 @@ it("apart from element types, a node of an op with kernels is refused for these 
     "Dropout: the output mask",
     "MaxPool: 3 spatial axes",
     "Pow: an exponent other than 1, 2, 0.5",
+    "QuantizeLinear: int8 codes",
+    "QuantizeLinear: one scale per channel",
   ]);
 });

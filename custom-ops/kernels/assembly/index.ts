@@ -3,7 +3,7 @@
 export { f32_affine, f32_reduce_max, f32_reduce_sum } from "./affine";
 export { f32_add, f32_div, f32_max, f32_min, f32_mul, f32_prelu, f32_sub } from "./binary";
 export { i32_to_f32, u8_dequantize, u8_quantize } from "./codes";
-export { b32_copy, b32_gather, f32_fill } from "./copy";
+export { b32_copy, b32_gather, b8_copy, b8_gather, f32_fill } from "./copy";
 export { f32_expand, u8_expand } from "./expand";
 export { u8_adder_linear_1x64, u8_adder_linear_f32_1x64, u8_adder_linear_i32_1x64 } from "./fully-connected";
 export { f32_adder_4x8, f32_adder_min_4x8, f32_conv_4x8 } from "./image";
