@@ -40,6 +40,38 @@ function ratiosTable(measured, title) {
   );
 }
 
+/** Images per second in batches, over those one by one. */
+function batchesTable(measured, title) {
+  const rows = measured.flatMap(({ network, milliseconds }) =>
+    Object.entries(milliseconds).flatMap(([name, { median }]) => {
+      const [, single, batch] = /^(.*), batch (\d+)$/.exec(name) ?? [];
+      if (single === undefined) return [];
+      return [[title(network), name, number((batch * milliseconds[single].median) / median)]];
+    }),
+  );
+  return rows.length === 0 ? "" : table(["network", "", "images/s, batch 1 = 1"], rows);
+}
+
+/** What further threads bring in the same Node: one thread's median over theirs. */
+function threadsTable(results, title) {
+  const rows = results.flatMap(({ node, threads, networks: measured }) => {
+    const single = results.find((other) => other.node === node && other.threads === 1);
+    if (threads === 1 || single === undefined) return [];
+    return measured.flatMap(({ network, milliseconds }) => {
+      const before = single.networks.find((other) => other.network === network).milliseconds;
+      return Object.keys(milliseconds).map((name) => [
+        node,
+        title(network),
+        name,
+        threads,
+        number(before[name].median / milliseconds[name].median),
+      ]);
+    });
+  });
+  if (rows.length === 0) return "";
+  return `## Threads\n\n${table(["Node", "network", "", "threads", "times as fast as one"], rows)}`;
+}
+
 /** Best rate of the mixes for a width, in G taps per second. */
 function rooflineFor(width, roofline) {
   return Math.max(...adderMixes[width].map((mix) => roofline[mix] ?? 0));
@@ -140,6 +172,7 @@ function section({ node, v8, threads, kernels, networks: measured }, title) {
     `## Node ${node} (V8 ${v8}), threads: ${threads}\n`,
     ratiosTable(measured, title),
     timesTable(measured, title),
+    batchesTable(measured, title),
     sharesTable(measured, kernels.roofline, title),
     kernelsSection(kernels),
     freshTable(measured, title),
@@ -159,6 +192,7 @@ export function toMarkdown({ made, machine, quick, sizes, results }, networks) {
       ["gzipped, for a page", "KB"],
       Object.entries(sizes).map(([name, size]) => [name, number(size)]),
     ),
+    threadsTable(results, title),
     ...results.map((result) => section(result, title)),
   ].join("\n");
 }
