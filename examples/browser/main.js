@@ -1,0 +1,10 @@
+// The page: four parts that know nothing of each other.
+
+import { startBringYourOwn } from "./bring.js";
+import { startDrawing } from "./draw.js";
+import { showFeatures } from "./features.js";
+import { startRace } from "./race.js";
+
+startBringYourOwn();
+startRace();
+showFeatures(startDrawing());
