@@ -16,11 +16,16 @@ export function ownAffine({ node, inputs }: BoundNode): OwnAffine {
   return { ...(bias && { bias }), ...(scale && { scale }) };
 }
 
+/** Whether adding a value changes nothing: models carry such constants where a function needs all of its inputs. */
+function isNothing({ constant }: BoundValue): boolean {
+  return constant !== undefined && (constant.data as Float32Array).every((element) => element === 0);
+}
+
 /** The epilogue that a node asks for by its own inputs and attributes. */
 export function ownEpilogue({ node, inputs }: BoundNode): Epilogue {
   if (node.opType !== "Adder2d") return { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
   return {
-    ...(inputs[4] && { residual: inputs[4] }),
+    ...(inputs[4] && !isNothing(inputs[4]) && { residual: inputs[4] }),
     low: getFloat(node, "activation_min") ?? Number.NEGATIVE_INFINITY,
     high: getFloat(node, "activation_max") ?? Number.POSITIVE_INFINITY,
   };

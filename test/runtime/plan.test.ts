@@ -489,3 +489,18 @@ describe("the arena's allocator", () => {
     expect(arena.allocate(64)).toBe(512);
   });
 });
+
+it("a residual of zeros costs nothing", async () => {
+  const model = modelOf([{ kind: "relu", from: [0, 0] }]);
+  const inputs = ["x", "w", "bias", "scale", "zeros"];
+  model.graph.nodes = [makeNode("Adder2d", inputs, ["y"], [["pads", same]], { domain: "addernet" })];
+  model.graph.outputs = [{ name: "y" }];
+  model.graph.initializers.set("w", randomTensor([4, 4, 3, 3], 3));
+  for (const name of ["bias", "scale"]) model.graph.initializers.set(name, randomTensor([4], 4));
+  model.graph.initializers.set("zeros", float32Tensor([0], [1]));
+  const feeds = { x: randomTensor(dims, 1), z: randomTensor(dims, 2) };
+  const session = await createExecutor(model);
+  const { y } = await session.run(feeds);
+  expect(largestError(y!, float64Outputs(model, feeds).get("y")!)).toBeLessThan(2e-6);
+  expect(kernelCalls(session)).not.toHaveProperty("b32_copy");
+});
