@@ -1,6 +1,6 @@
 // Builds the demo into a folder that any static server can serve: scripts, styles, the digit network, digits, onnxruntime's wasm.
 
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { convert } from "addernet/converter";
 import { build } from "esbuild";
@@ -25,6 +25,18 @@ async function bundle(folder) {
   });
 }
 
+/** The last step: it names every file that is there. */
+async function writeServiceWorker(folder) {
+  const files = await readdir(folder);
+  await build({
+    entryPoints: [join(here, "service-worker.js")],
+    outdir: folder,
+    minify: true,
+    define: { BUILT_FILES: JSON.stringify(files) },
+    logLevel: "warning",
+  });
+}
+
 async function writeDigits(folder) {
   const exported = new Uint8Array(await readFile(join(lenet, "lenet5bn.inlined.onnx")));
   const { bytes } = await convert(exported);
@@ -43,4 +55,5 @@ export async function buildDemo(folder) {
   for (const name of ["index.html", "style.css"]) await copyFile(join(here, name), join(folder, name));
   const wasm = "ort-wasm-simd-threaded.wasm";
   await copyFile(join(root, "node_modules/onnxruntime-web/dist", wasm), join(folder, wasm));
+  await writeServiceWorker(folder);
 }

@@ -8,3 +8,5 @@ import { startRace } from "./race.js";
 startBringYourOwn();
 startRace();
 showFeatures(startDrawing());
+// Without it, as in private windows of some browsers, the page works all the same, but only online.
+navigator.serviceWorker?.register("service-worker.js").catch(() => {});

@@ -23,10 +23,9 @@ export function startPad(onChange) {
 
   function report() {
     const { data } = context.getImageData(0, 0, width, height);
-    onChange(
-      Uint8Array.from({ length: width * height }, (_, index) => data[4 * index + 3]),
-      width,
-    );
+    const ink = new Uint8Array(width * height);
+    for (let index = 0; index < ink.length; index++) ink[index] = data[4 * index + 3];
+    onChange(ink, width);
   }
   function moveTo(newX, newY, draws) {
     const from = [x, y];

@@ -5,8 +5,9 @@ import { createSession } from "addernet/runtime";
 import { fetchBytes } from "./fetch-bytes.js";
 import { median } from "./timing.js";
 
-const rounds = 60;
-const warmUps = 5;
+const seconds = 4;
+const leastRounds = 30;
+const warmUps = 6;
 
 /** Weights are made up in the spread of trained ones: time does not depend on what a network has learnt. */
 async function madeUpResnet(kind) {
@@ -60,28 +61,39 @@ async function timeOnce({ run }) {
   return performance.now() - begin;
 }
 
-/** Progress: the lanes with their median milliseconds and runs so far. Answers the same with the settings. */
+/** Runs of the lanes in turns, each first in every other round; `onRound` is called after the rounds that count. */
+async function runInTurns(lanes, times, onRound) {
+  const start = performance.now();
+  let elapsed = 0;
+  for (let round = -warmUps; round < leastRounds || elapsed < seconds * 1000; round++) {
+    const order = round % 2 === 0 ? [0, 1] : [1, 0];
+    for (const lane of order) {
+      const time = await timeOnce(lanes[lane]);
+      if (round >= 0) times[lane].push(time);
+    }
+    elapsed = performance.now() - start;
+    if (round >= 0) onRound(elapsed);
+  }
+}
+
+/** Progress: the lanes with their median milliseconds so far, every tenth of a second. Answers the same with the settings. */
 export async function race(network, onProgress) {
   const { title, dims, ours, theirs } = await networks[network]();
   const data = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, (_, index) => Math.sin(index));
   const lanes = [await startOurs(ours, data, dims), await startTheirs(theirs, data, dims)];
   const times = lanes.map(() => []);
   const standing = () =>
-    lanes.map(({ name, engine }, lane) => ({
-      ...{ name, engine, runs: times[lane].length, milliseconds: median(times[lane]) },
-    }));
-  for (let round = 0; round < warmUps + rounds; round++) {
-    for (let turn = 0; turn < 2; turn++) {
-      const lane = (round + turn) % 2;
-      const time = await timeOnce(lanes[lane]);
-      if (round >= warmUps) times[lane].push(time);
-    }
-    if (round >= warmUps) onProgress({ lanes: standing(), done: round - warmUps + 1, total: rounds });
-  }
+    lanes.map(({ name, engine }, lane) => ({ name, engine, milliseconds: median(times[lane]) }));
+  let shown = Number.NEGATIVE_INFINITY;
+  await runInTurns(lanes, times, (elapsed) => {
+    if (elapsed - shown < 100) return;
+    shown = elapsed;
+    onProgress({ lanes: standing(), rounds: times[0].length });
+  });
   for (const { dispose } of lanes) await dispose();
   return {
     title,
     lanes: standing(),
-    settings: `one thread each, ${rounds} runs in turns after ${warmUps} to warm up, medians`,
+    settings: `one thread each, ${times[0].length} runs in turns after ${warmUps} to warm up, medians`,
   };
 }

@@ -74,8 +74,8 @@ export function startRace() {
     const own = startEngine();
     engine = own;
     try {
-      const result = await own.call("race", byId("network").value, ({ lanes, done, total }) => {
-        status.textContent = `round ${done} of ${total}`;
+      const result = await own.call("race", byId("network").value, ({ lanes, rounds }) => {
+        status.textContent = `round ${rounds}`;
         showLanes(lanes);
       });
       showResult(result);
