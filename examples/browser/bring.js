@@ -31,11 +31,18 @@ function showFacts(result) {
   byId("facts").replaceChildren(...pairs);
 }
 
+/** One text for each code: networks repeat what is said of one layer for all of them. */
+function warningTexts(warnings) {
+  return [...new Set(warnings.map(({ code }) => code))].map((wanted) => {
+    const alike = warnings.filter(({ code }) => code === wanted);
+    const [{ message, fix }] = alike;
+    const more = alike.length > 1 ? ` (and ${alike.length - 1} more like it)` : "";
+    return `${[`${wanted}: ${message}`, fix].filter(Boolean).join("; ")}${more}`;
+  });
+}
+
 function showWarnings({ warnings, refusal }) {
-  const texts = [
-    ...warnings.map(({ code, message, fix }) => [`${code}: ${message}`, fix].filter(Boolean).join("; ")),
-    ...(refusal === undefined ? [] : [refusal]),
-  ];
+  const texts = [...warningTexts(warnings), ...(refusal === undefined ? [] : [refusal])];
   byId("warnings").replaceChildren(...texts.map((textContent) => make("li", { textContent })));
 }
 

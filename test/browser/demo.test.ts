@@ -7,7 +7,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createSession } from "../../runtime/index.ts";
 import { decodeNpy } from "../../src/cli/npy.ts";
-import { hasChromium, launchChromium, type Opened, openPage, root, skipReason } from "./rig.ts";
+import { hasChromium, launchChromium, type Opened, openPage, root, serve, skipReason } from "./rig.ts";
 
 const lenet = join(root, "test/fixtures/lenet5bn");
 const built = existsSync(join(root, "dist/runtime/index.js"));
@@ -196,8 +196,27 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     expect(features).toMatch(/Kernels in use\s+simd/);
   });
 
+  it("says what to set where the page is not isolated, and works there", async () => {
+    const { origin, close } = await serve({ folders: { "/": join(root, "examples/browser/dist") } });
+    const { page, faults } = await openPage(browser, origin, "/index.html");
+    const row = page.locator("#features tr", { hasText: "Shared memory" });
+    await row.waitFor();
+    expect(await row.innerText()).toMatch(
+      /no\s+\d+ cores; send the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp/,
+    );
+    await drawWithMouse(page, strokes[7]);
+    await page.locator("#digit", { hasText: /^7$/ }).waitFor();
+    expect(faults).toEqual([]);
+    await page.close();
+    await close();
+  });
+
   it("fits a phone", async () => {
     await opened.page.setViewportSize({ width: 360, height: 740 });
+    await opened.page.setInputFiles("#files", [
+      { ...file("lenet5bn.inlined.onnx"), name: `${"a-long-name".repeat(9)}.onnx` },
+    ]);
+    await shows("#bring-result", /Recognised adder layers: 5/);
     expect(await opened.page.evaluate("document.documentElement.scrollWidth")).toBe(360);
   });
 
