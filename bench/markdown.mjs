@@ -58,7 +58,8 @@ function threadsTable(results, title) {
     const single = results.find((other) => other.node === node && other.threads === 1);
     if (threads === 1 || single === undefined) return [];
     return measured.flatMap(({ network, milliseconds }) => {
-      const before = single.networks.find((other) => other.network === network).milliseconds;
+      const before = single.networks.find((other) => other.network === network)?.milliseconds;
+      if (before === undefined) return [];
       return Object.keys(milliseconds).map((name) => [
         node,
         title(network),
@@ -150,8 +151,19 @@ function kernelsSection({ roofline, layers }) {
   ].join("\n");
 }
 
+/** How far every engine is from the exact answer of its twin. */
+function errorsTable(measured, title) {
+  const columns = [...new Set(measured.flatMap(({ errors }) => Object.keys(errors)))];
+  const rows = measured.map(({ network, errors }) => [
+    title(network),
+    ...columns.map((name) => (errors[name] === undefined ? "–" : errors[name].toExponential(1))),
+  ]);
+  return table(["largest error, as a share of the largest output in float64", ...columns], rows);
+}
+
 /** What was left out, why, and which form of the quantized CNN was taken. */
-function notes(measured, title) {
+function notes(measured, failures, title) {
+  const failed = failures.map(({ network, reason }) => `${title(network)} failed: ${reason}`);
   const lines = measured.flatMap(({ network, skipped, forms, explained }) => [
     ...Object.entries(skipped).map(
       ([name, reason]) => `${name} on ${title(network)}: not measured, ${reason}.`,
@@ -164,10 +176,10 @@ function notes(measured, title) {
         `${name} on ${title(network)}: ${simd.level} kernels (${simd.reason}), threads: ${threads.count} (${threads.reason}).`,
     ),
   ]);
-  return `${lines.map((line) => `- ${line}`).join("\n")}\n`;
+  return `${[...failed, ...lines].map((line) => `- ${line}`).join("\n")}\n`;
 }
 
-function section({ node, v8, threads, kernels, networks: measured }, title) {
+function section({ node, v8, threads, kernels, networks: measured, failures }, title) {
   return [
     `## Node ${node} (V8 ${v8}), threads: ${threads}\n`,
     ratiosTable(measured, title),
@@ -176,7 +188,8 @@ function section({ node, v8, threads, kernels, networks: measured }, title) {
     sharesTable(measured, kernels.roofline, title),
     kernelsSection(kernels),
     freshTable(measured, title),
-    notes(measured, title),
+    errorsTable(measured, title),
+    notes(measured, failures, title),
     ...measured.flatMap((result) => layersTable(result, kernels.roofline, title)),
   ].join("\n");
 }

@@ -6,10 +6,12 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convert, optimise } from "../dist/converter/index.js";
 import { ops } from "../dist/custom-ops/index.js";
+import { interpret } from "../dist/src/core/interpret.js";
 import { cloneModel } from "../dist/src/core/ir/clone.js";
 import { encodeModel } from "../dist/src/core/onnx/index.js";
 import { asExported } from "./as-exported.mjs";
-import { imageFor } from "./networks.mjs";
+import { imageFor, samplesFor } from "./networks.mjs";
+import { quantizeAdder } from "./quantize-adder.mjs";
 import { quantizeCnn } from "./quantize-cnn.mjs";
 import { buildTwins } from "./twins.mjs";
 
@@ -22,6 +24,7 @@ const makers = [
   "walk.mjs",
   "twins.mjs",
   "as-exported.mjs",
+  "quantize-adder.mjs",
   "quantize-cnn.mjs",
   "models.mjs",
 ];
@@ -42,22 +45,33 @@ function cacheKey() {
 
 const bytesOf = (model) => encodeModel(model).bytes;
 
+/** The model's answer in float64, by the plain meaning of every op. */
+function exactAnswer({ graph, opsetImports, functions }, image) {
+  const outputs = interpret(graph, opsetImports, ops, new Map([["input", image]]), {
+    functions,
+    float64: true,
+  });
+  const [{ data }] = outputs.values();
+  return new Uint8Array(Float64Array.from(data).buffer);
+}
+
 /** Contents of all files of a network, by name. */
 async function makeFiles(name) {
   const { adder, cnn } = await buildTwins(name);
-  const image = imageFor(name);
+  const [image, samples] = [imageFor(name), samplesFor(name)];
   const folded = cloneModel(cnn.model);
   optimise(folded, { ops });
-  const { bytes } = await convert(adder.model, { check: false });
-  const facts = { adder: adder.activations, cnn: cnn.activations };
+  const { model, bytes } = await convert(adder.model, { check: false });
+  const quantizedCnns = await quantizeCnn(folded, samples);
   return {
     "adder.onnx": bytes,
+    ...(await quantizeAdder(model, samples)),
+    "adder.exact": exactAnswer(model, image),
     "exported.onnx": bytesOf(asExported(adder.model, image)),
     "cnn.onnx": bytesOf(cnn.model),
-    ...Object.fromEntries(
-      (await quantizeCnn(folded, image)).map(({ form, model }) => [`cnn ${form}.onnx`, bytesOf(model)]),
-    ),
-    "activations.json": JSON.stringify(facts),
+    "cnn.exact": exactAnswer(folded, image),
+    ...Object.fromEntries(quantizedCnns.map(({ form, model }) => [`cnn ${form}.onnx`, bytesOf(model)])),
+    "activations.json": JSON.stringify({ adder: adder.activations, cnn: cnn.activations }),
   };
 }
 
