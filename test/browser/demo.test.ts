@@ -175,7 +175,7 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     expect(times).toHaveLength(2);
     expect(Math.min(...times)).toBeGreaterThan(0);
     const result = await text("#race-text");
-    expect(result).toMatch(/addernet\/runtime, simd kernels +\d/);
+    expect(result).toMatch(/addernet\/runtime, (simd|relaxed) kernels +\d/);
     expect(result).toMatch(/onnxruntime-web \S+, wasm +\d/);
     expect(result).toMatch(/one thread each, \d{2,} runs in turns after 6 to warm up, medians/);
   });
@@ -193,7 +193,7 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     expect(features).toMatch(
       /Shared memory for threads\s+yes\s+\d+ cores; the page is cross-origin isolated/,
     );
-    expect(features).toMatch(/Kernels in use\s+simd/);
+    expect(features).toMatch(/Kernels in use\s+(simd|relaxed)/);
   });
 
   it("says what to set where the page is not isolated, and works there", async () => {
