@@ -19,7 +19,7 @@ import type { ValueFact } from "../src/core/ops/define-op.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
-import type { ConstantSource } from "./builder.ts";
+import type { ConstantData, ConstantSource, ConstantSources, PlacedLists } from "./builder.ts";
 import { execute, executeTimed, type LinkedPlan, linkPlan } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
@@ -68,6 +68,13 @@ interface CachedPlan {
   readonly linked: LinkedPlan;
   /** Addresses of the plan's own constants. */
   readonly tables: readonly number[];
+  /** Keys of the lists it uses. */
+  readonly lists: ReadonlySet<string>;
+}
+
+interface SharedLists {
+  readonly lists: PlacedLists;
+  users: number;
 }
 
 interface State {
@@ -77,6 +84,8 @@ interface State {
   readonly constants: ConstantCache;
   /** Addresses of packed weights by what they are made of. */
   readonly weights: Map<string, number>;
+  /** Lists of taps, by key. */
+  readonly lists: Map<string, SharedLists>;
   /** By input shapes, in the order of use. */
   readonly plans: Map<string, CachedPlan>;
   /** The block all plans share for values: plans never keep anything in it from run to run. */
@@ -103,23 +112,59 @@ function requireOptions(options: SessionOptions): void {
   }
 }
 
-/** Copies constant words into the arena and answers their address, once per key. */
+/** Copies constants into the arena and answers their address. */
+function place(arena: Arena, { buffer, byteOffset, byteLength }: ConstantData): number {
+  const address = arena.allocate(byteLength);
+  new Uint8Array(arena.memory.buffer, address, byteLength).set(
+    new Uint8Array(buffer, byteOffset, byteLength),
+  );
+  return address;
+}
+
+/** Places constants once per key. */
 function constantSource(arena: Arena, addresses: Map<string, number>): ConstantSource {
   return (key, make) => {
     const known = addresses.get(key);
     if (known !== undefined) return known;
-    const words = make();
-    const address = arena.allocate(words.byteLength);
-    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-    new Uint8Array(arena.memory.buffer, address, words.byteLength).set(bytes);
+    const address = place(arena, make());
     addresses.set(key, address);
     return address;
   };
 }
 
-function releasePlan({ arena, plans }: State, key: string): void {
-  for (const address of plans.get(key)!.tables) arena.release(address);
-  plans.delete(key);
+/** Places lists once per key, and counts the plan whose keys are in `used` as a user. */
+function listSource({ arena, lists }: State, used: Set<string>): ConstantSources["lists"] {
+  return (key, make) => {
+    let known = lists.get(key);
+    if (known === undefined) {
+      const { words, ...rest } = make();
+      known = { lists: { ...rest, address: place(arena, words) }, users: 0 };
+      lists.set(key, known);
+    }
+    if (!used.has(key)) known.users++;
+    used.add(key);
+    return known.lists;
+  };
+}
+
+function releaseConstants(
+  { arena, lists }: State,
+  tables: Iterable<number>,
+  listKeys: ReadonlySet<string>,
+): void {
+  for (const address of tables) arena.release(address);
+  for (const key of listKeys) {
+    const shared = lists.get(key)!;
+    if (--shared.users > 0) continue;
+    arena.release(shared.lists.address);
+    lists.delete(key);
+  }
+}
+
+function releasePlan(state: State, key: string): void {
+  const { tables, lists } = state.plans.get(key)!;
+  releaseConstants(state, tables, lists);
+  state.plans.delete(key);
 }
 
 /** Puts the block of values somewhere else, or makes it larger; every plan is linked to it again. */
@@ -147,15 +192,18 @@ function reserveValues(state: State, bytes: number): void {
 function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
   const { model, kernels, arena, constants, weights } = state;
   const tables = new Map<string, number>();
+  const lists = new Set<string>();
   try {
     const plan = planGraph(fuseEpilogues(bind(model, shapes, constants)), {
       weights: constantSource(arena, weights),
       table: constantSource(arena, tables),
+      lists: listSource(state, lists),
     });
     reserveValues(state, plan.arenaBytes);
-    return { plan, linked: linkPlan(plan, state.values.address, kernels), tables: [...tables.values()] };
+    const linked = linkPlan(plan, state.values.address, kernels);
+    return { plan, linked, tables: [...tables.values()], lists };
   } catch (error) {
-    for (const address of tables.values()) arena.release(address);
+    releaseConstants(state, tables.values(), lists);
     throw error;
   }
 }
@@ -225,6 +273,7 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
     arena,
     constants: new Map(),
     weights: new Map(),
+    lists: new Map(),
     plans: new Map(),
     values: { address: 0, bytes: 0 },
   };

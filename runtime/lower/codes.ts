@@ -11,13 +11,22 @@ import type { Node } from "../../src/core/ir/model.ts";
 import { elementCount } from "../../src/core/tensor.ts";
 import { bandsOf, callWindowSums } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type ArenaAddress, type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
+import { type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
 import { epilogueOf } from "../epilogue.ts";
-import { tapOffsets } from "../geometry.ts";
 import { codeLists, mostCodeElements } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { panelsOfColumns } from "../pack.ts";
-import { isFullyConnected, type Layer, layerOf, outputOf, residualArgument } from "./layer.ts";
+import {
+  channelParts,
+  isFullyConnected,
+  type Layer,
+  layerOf,
+  layoutKey,
+  livePercent,
+  outputOf,
+  residualArgument,
+  tapPlaces,
+} from "./layer.ts";
 
 const codesOf = ({ constant }: BoundValue): Uint8Array => constant!.data as Uint8Array;
 const numberOf = (value: BoundValue | undefined): number => Number(value?.constant?.data[0] ?? 0);
@@ -91,37 +100,39 @@ function lowerLinear(layer: Layer, end: End, build: PlanBuilder): void {
   callWith(end.linear, args, build);
 }
 
-function liveShare(w: BoundValue): number {
-  const codes = codesOf(w);
-  return codes.reduce((count, code) => count + (code > 0 ? 1 : 0), 0) / Math.max(1, codes.length);
-}
-
 function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder): void {
-  const { bound, x, w, y, plane, group, channels, filters, k, pixels } = layer;
-  const [perGroup, channelsPerGroup] = [filters / group, channels / group];
+  const { x, w, y, plane, group, channels, filters, pixels } = layer;
   const z = residualArgument(layer, end.residual, build);
   const bands = bandsOf(x, plane, padding, build, mostCodeElements);
-  const to: ArenaAddress = outputOf(layer, end.residual, build);
+  const to = outputOf(layer, end.residual, build);
   const bytes = elementBytes(y.type);
-  const lists = build.table(`lists of ${bound.where} ${y.name}`, () => {
-    const starts = (m: number) => Math.floor(m / perGroup) * channelsPerGroup * bands.layout.length;
-    const offsets = tapOffsets(plane, bands.layout, channelsPerGroup);
-    return codeLists(codesOf(w), filters, offsets, starts, Math.max(build.mostCode(x), padding));
-  });
-  const { sums, sumsStride, call } = callWindowSums(layer, bands, "u8_window_sums", build);
+  const mostCode = Math.max(build.mostCode(x), padding);
+  const places = tapPlaces(layer, bands.layout);
+  const lists = build.lists(w, `codes to ${mostCode} ${layoutKey(layer, bands.layout)}`, () =>
+    codeLists(codesOf(w), filters, places(), mostCode),
+  );
+  const window = callWindowSums({ plane, group, channels }, bands, "u8_window_sums", build);
+  const affine = end.affine(1);
+  const shift = build.table(`half sums of ${w.name}`, () => Float32Array.from(lists.sums, (sum) => sum / 2));
   const shared = {
-    ...{ lists, sums, sumsStride, m: filters, perGroup, yStride: pixels * bytes },
-    ...end.affine(1),
+    ...{ sums: window.sums, sumsStride: window.sumsStride, yStride: pixels * bytes },
     scratch: build.scratch(sparseScratchBytes),
-    shift: build.packed([w], "half sums", () => halfSums(w, filters, k)),
     ...end.numbers,
   };
-  build.explain(`min(x, w) over codes; ${Math.round(liveShare(w) * 100)} % of the taps are live`);
+  build.explain(`min(x, w) over codes; ${livePercent(lists, layer)} % of the taps are live`);
+  const parts = channelParts(layer, lists, bands.mostPixels > 64);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
-    call(planes, p);
-    const at = (image * filters * pixels + firstPixel) * bytes;
-    const from = z === 0 ? 0 : shifted(z, at);
-    callWith(end.sparse, { ...shared, x: planes, z: from, y: shifted(to, at), p }, build);
+    window.call(planes, p);
+    for (const { first, count, perGroup, list } of parts) {
+      const at = ((image * filters + first) * pixels + firstPixel) * bytes;
+      const args = {
+        ...{ ...shared, x: planes, lists: list, m: count, perGroup, p },
+        ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(to, at), shift: shifted(shift, first * 4) },
+        ...(affine.scale !== undefined && { scale: shifted(affine.scale, first * 4) }),
+        ...(affine.bias !== undefined && { bias: shifted(affine.bias, first * 4) }),
+      };
+      callWith(end.sparse, args, build);
+    }
   });
 }
 

@@ -4,8 +4,9 @@ import { groupOf } from "../../src/core/ops/conv.ts";
 import { type BoundWindow, bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
 import { elementCount } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import type { ArenaAddress, Argument, PlanBuilder } from "../builder.ts";
-import { type Plane, planeOf } from "../geometry.ts";
+import type { ArenaAddress, Argument, PlacedLists, PlanBuilder } from "../builder.ts";
+import { type Layout, type Plane, planeKey, planeOf, tapOffsets } from "../geometry.ts";
+import type { TapPlaces } from "../lists.ts";
 import { expandTo } from "./elementwise.ts";
 
 export interface Layer {
@@ -71,4 +72,54 @@ export function isFullyConnected({
   const isDense = window.kernel.every((taps, axis) => taps === 1 || window.dilations[axis] === 1);
   const isPadded = window.pads.some((pad) => pad > 0);
   return group === 1 && pixels === 1 && covers && isDense && !isPadded;
+}
+
+/** What lists of a layer's taps depend on, beside its weights. */
+export function layoutKey({ plane, group }: Layer, layout: Layout): string {
+  return `${planeKey(plane)},${layout.rows},${group}`;
+}
+
+export function tapPlaces({ plane, group, channels, filters }: Layer, layout: Layout): () => TapPlaces {
+  const [perGroup, inputs] = [filters / group, channels / group];
+  return () => ({
+    offsets: tapOffsets(plane, layout, inputs),
+    groupStart: (channel) => Math.floor(channel / perGroup) * inputs * layout.length,
+  });
+}
+
+export function livePercent({ live }: PlacedLists, { filters, k }: Layer): number {
+  return Math.round((100 * live) / Math.max(1, filters * k));
+}
+
+/** Output channels that one call makes. */
+export interface ChannelPart {
+  readonly first: number;
+  readonly count: number;
+  readonly perGroup: number;
+  /** Address of its lists. */
+  readonly list: number;
+}
+
+/** Lists that are read for every block of pixels should stay in a second-level cache, beside the pixels. */
+const partBytes = 2 ** 18;
+
+/** All channels in as many parts as their lists ask for; `isRepeated` tells that lists are read more than once. */
+export function channelParts(
+  { filters, group }: Layer,
+  { address, starts }: PlacedLists,
+  isRepeated: boolean,
+): ChannelPart[] {
+  const parts: ChannelPart[] = [];
+  for (let first = 0; first < filters; ) {
+    let end = filters;
+    if (isRepeated && group === 1) {
+      end = first + 1;
+      while (end < filters && (starts[end + 1]! - starts[first]!) * 4 <= partBytes) end++;
+    }
+    const count = end - first;
+    const perGroup = group === 1 ? count : filters / group;
+    parts.push({ first, count, perGroup, list: address + starts[first]! * 4 });
+    first = end;
+  }
+  return parts;
 }

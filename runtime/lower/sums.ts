@@ -10,13 +10,23 @@ import { getFloat } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { bandsOf, callWindowSums, tapTable } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
+import { type Argument, type PlacedLists, type PlanBuilder, shifted } from "../builder.ts";
 import { affineArguments, constantAffine, epilogueOf } from "../epilogue.ts";
-import { tapOffsets } from "../geometry.ts";
+import type { Layout } from "../geometry.ts";
 import { floatLists } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
-import { isFullyConnected, type Layer, layerOf, outputOf, residualArgument } from "./layer.ts";
+import {
+  channelParts,
+  isFullyConnected,
+  type Layer,
+  layerOf,
+  layoutKey,
+  livePercent,
+  outputOf,
+  residualArgument,
+  tapPlaces,
+} from "./layer.ts";
 
 /** Kernels of one kind of sum, by form. */
 interface Family {
@@ -186,38 +196,39 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   });
 }
 
+function sparseLists(layer: Layer, layout: Layout, build: PlanBuilder): PlacedLists {
+  const { w, filters } = layer;
+  const places = tapPlaces(layer, layout);
+  return build.lists(w, `floats ${layoutKey(layer, layout)}`, () =>
+    floatLists(floatsOf(w.constant!), filters, places()),
+  );
+}
+
 function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
-  const { bound, x, w, plane, group, channels, filters, pixels } = layer;
+  const { bound, x, plane, group, channels, filters, pixels } = layer;
   const { low, high, residual } = epilogueOf(bound);
   const z = residualArgument(layer, residual, build);
   const bands = bandsOf(x, plane, 0, build);
   const y = outputOf(layer, residual, build);
-  const perGroup = filters / group;
-  const lists = build.table(`lists of ${bound.where}`, () => {
-    const starts = (m: number) => Math.floor(m / perGroup) * (channels / group) * bands.layout.length;
-    return floatLists(
-      floatsOf(w.constant!),
-      filters,
-      tapOffsets(plane, bands.layout, channels / group),
-      starts,
-    );
-  });
-  const { sums, sumsStride, call } = callWindowSums(layer, bands, "f32_window_sums", build);
+  const lists = sparseLists(layer, bands.layout, build);
+  const { scale, bias } = affine(layer, family, build, 2);
+  const window = callWindowSums({ plane, group, channels }, bands, "f32_window_sums", build);
   const shared = {
-    ...affine(layer, family, build, 2),
-    ...{ lists, sums, sumsStride, scratch: build.scratch(sparseScratchBytes), m: filters, perGroup },
+    ...{ sums: window.sums, sumsStride: window.sumsStride, scratch: build.scratch(sparseScratchBytes) },
     ...{ yStride: pixels * 4, low, high },
   };
+  build.explain(`${family.why}; ${livePercent(lists, layer)} % of the taps are live`);
+  const parts = channelParts(layer, lists, bands.mostPixels > 28);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
-    call(planes, p);
-    const at = (image * filters * pixels + firstPixel) * 4;
-    build.call("f32_adder_sparse_1x28", {
-      ...shared,
-      x: planes,
-      z: z === 0 ? 0 : shifted(z, at),
-      y: shifted(y, at),
-      p,
-    });
+    window.call(planes, p);
+    for (const { first, count, perGroup, list } of parts) {
+      const at = ((image * filters + first) * pixels + firstPixel) * 4;
+      build.call("f32_adder_sparse_1x28", {
+        ...{ ...shared, x: planes, lists: list, m: count, perGroup, p },
+        ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(y, at) },
+        ...{ scale: shifted(scale, first * 4), bias: shifted(bias, first * 4) },
+      });
+    }
   });
 }
 
@@ -258,9 +269,12 @@ function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void 
 const sparseDensity = 0.75;
 const sparsePixels = 16;
 
+/** Share of weights above 0. */
 function liveShare({ w }: Layer): number {
   const weights = floatsOf(w.constant!);
-  return weights.reduce((count, weight) => count + (weight > 0 ? 1 : 0), 0) / Math.max(1, weights.length);
+  let live = 0;
+  for (let i = 0; i < weights.length; i++) if (weights[i]! > 0) live++;
+  return live / Math.max(1, weights.length);
 }
 
 function lowerSum(bound: BoundNode, build: PlanBuilder): void {
@@ -284,7 +298,6 @@ function lowerSum(bound: BoundNode, build: PlanBuilder): void {
     lowerImage(layer, family, build);
     return;
   }
-  build.explain(`${family.why}; ${Math.round(live * 100)} % of the taps are live`);
   lowerSparse(layer, family, build);
 }
 

@@ -161,7 +161,10 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     const integers = rig.output("integers", m * p);
     const shared = {
       x: from,
-      lists: rig.words("lists", codeLists(w, m, problem.offsets, problem.starts, mostCode)),
+      lists: rig.words(
+        "lists",
+        codeLists(w, m, { offsets: problem.offsets, groupStart: problem.starts }, mostCode).words,
+      ),
       sums: windowSums,
       sumsStride,
       scratch: rig.scratch(sparseScratchBytes),
@@ -226,7 +229,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     const y = rig.output("y", m * p);
     rig.call("f32_adder_sparse_1x28", {
       x: from,
-      lists: rig.words("lists", floatLists(ws, m, offsets, starts)),
+      lists: rig.words("lists", floatLists(ws, m, { offsets, groupStart: starts }).words),
       scale: rig.floats("scale", double(scale)),
       bias: rig.floats("bias", givenBias),
       sums: windowSums,
@@ -353,7 +356,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
       x: from,
       lists: rig.words(
         "lists",
-        codeLists(Uint8Array.of(0), 1, Uint32Array.of(0), () => 0, 255),
+        codeLists(Uint8Array.of(0), 1, { offsets: Uint32Array.of(0), groupStart: () => 0 }, 255).words,
       ),
       scale: rig.floats("scale", [-1]),
       bias: rig.floats("bias", [0]),

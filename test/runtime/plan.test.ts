@@ -6,6 +6,7 @@ import { makeArena } from "../../runtime/arena.ts";
 import { bind } from "../../runtime/bind.ts";
 import { fuseEpilogues } from "../../runtime/fuse.ts";
 import { createExecutor } from "../../runtime/index.ts";
+import type { TapLists } from "../../runtime/lists.ts";
 import { type Plan, planGraph } from "../../runtime/plan.ts";
 import { rangesOf } from "../../runtime/ranges.ts";
 import { floatAttribute, intAttribute, intsAttribute } from "../../src/core/ir/attributes.ts";
@@ -137,7 +138,8 @@ function planOf(model: Model): Plan {
     make();
     return ++next;
   };
-  return planGraph(fuseEpilogues(bind(model, shapes)), { weights: count, table: count });
+  const lists = (_key: string, make: () => TapLists) => ({ ...make(), address: ++next });
+  return planGraph(fuseEpilogues(bind(model, shapes)), { weights: count, table: count, lists });
 }
 
 /** Pairs of buffers that share bytes while both are needed, apart from an output written over its own input. */

@@ -86,6 +86,19 @@ describe("shapes", () => {
     expect(y!.data).toHaveLength(0);
   });
 
+  it("keeps lists of taps once for all batch sizes", async () => {
+    const session = await createExecutor(smallNetwork());
+    const held = () => {
+      const { usedBytes, plans } = session.explain();
+      return usedBytes - Math.max(...plans.map(({ arenaBytes }) => arenaBytes));
+    };
+    await session.run({ x: input(1) });
+    const before = held();
+    for (const batch of [2, 3, 4]) await session.run({ x: input(batch) });
+    // What is left are the small tables of each plan.
+    expect(held() - before).toBeLessThan(3 * 4096);
+  });
+
   it("keeps a bounded number of plans, and packed weights once", async () => {
     const session = await createExecutor(smallNetwork());
     await session.run({ x: input(1) });
