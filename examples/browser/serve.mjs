@@ -6,9 +6,22 @@ import { extname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildDemo } from "./build.mjs";
 
-const { values } = parseArgs({
-  options: { port: { type: "string", default: "8080" }, "no-isolation": { type: "boolean", default: false } },
-});
+function readOptions() {
+  const options = {
+    port: { type: "string", default: "8080" },
+    "no-isolation": { type: "boolean", default: false },
+  };
+  try {
+    const { values } = parseArgs({ options });
+    if (/^\d+$/.test(values.port) && Number(values.port) < 65536) return values;
+    throw new Error(`--port takes a number from 0 to 65535, not ${values.port}`);
+  } catch ({ message }) {
+    console.error(message);
+    process.exit(2);
+  }
+}
+
+const values = readOptions();
 const folder = join(import.meta.dirname, "dist");
 
 const mediaTypes = {
