@@ -13,5 +13,6 @@ export {
 export * from "./importers/index.ts";
 export { optimise } from "./optimise.ts";
 export * from "./passes/index.ts";
+export * from "./quantize/index.ts";
 export * from "./topologies/index.ts";
 export { type CheckOptions, type RunFile, type Verification, verify } from "./verify.ts";

@@ -27,13 +27,15 @@ async function findCommand(name: string): Promise<Command> {
 }
 
 function makeContext(streams: Streams, quiet: boolean): { context: Context; finish: () => void } {
-  if (quiet) return { context: { ...streams, progress: () => {}, warn: () => {} }, finish: () => {} };
+  const silent = () => {};
+  if (quiet) return { context: { ...streams, progress: silent, warn: silent, note: silent }, finish: silent };
   const progress = makeProgress(streams.stderr);
-  const warn = (message: string): void => {
+  const note = (message: string): void => {
     progress.clear();
-    streams.stderr.write(`warning: ${printableLine(message)}\n`);
+    streams.stderr.write(`${printableLine(message)}\n`);
   };
-  return { context: { ...streams, progress: progress.show, warn }, finish: progress.clear };
+  const warn = (message: string): void => note(`warning: ${message}`);
+  return { context: { ...streams, progress: progress.show, warn, note }, finish: progress.clear };
 }
 
 async function runCommand(command: Command, argv: readonly string[], streams: Streams): Promise<void> {

@@ -12,6 +12,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "turn a PyTorch export or checkpoint into an optimised model, and verify it",
     load: async () => (await import("./commands/convert.ts")).convertCommand,
   },
+  quantize: {
+    summary: "put the adder layers of a model on 8- to 3-bit codes, calibrated on images",
+    load: async () => (await import("./commands/quantize.ts")).quantizeCommand,
+  },
   run: {
     summary: "run one inference on .npy files",
     load: async () => (await import("./commands/run.ts")).runCommand,

@@ -16,4 +16,6 @@ export interface Context extends Streams {
   /** Shows how far a phase has come. `total` 0 means unknown. */
   readonly progress: (phase: string, done: number, total: number) => void;
   readonly warn: (message: string) => void;
+  /** Says something on stderr before a command's answer is there. */
+  readonly note: (message: string) => void;
 }

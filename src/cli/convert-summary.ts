@@ -9,7 +9,7 @@ import { countOps } from "./op-counts.ts";
 import type { ModelFile } from "./read-model.ts";
 import { shortNumber, textTable } from "./text-table.ts";
 
-function sizeText(bytes: number): string {
+export function sizeText(bytes: number): string {
   return bytes < 10_000
     ? `${bytes} B`
     : bytes < 1e7
@@ -30,7 +30,7 @@ function opChanges(before: Model, after: Model): OpChange[] {
     .sort((a, b) => b.after - a.after || b.before - a.before || (a.op < b.op ? -1 : 1));
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 export interface Summary {
   readonly input: { readonly path: string; readonly bytes: number; readonly sha256: string };

@@ -158,16 +158,23 @@ export interface EvaluateArguments {
   readonly onProgress: (done: number, total: number) => void;
 }
 
-/** Reads the images from `start` on into one tensor, normalised. A batch beyond `used` is filled up with zeros. */
-function batchReader({ samples, input, normalisation }: EvaluateArguments) {
+/** A function that reads images into one tensor, normalised. A batch beyond them is filled up with zeros. */
+export function batchReader({
+  samples,
+  input,
+  normalisation,
+}: Pick<EvaluateArguments, "samples" | "input" | "normalisation">): (
+  indices: readonly number[],
+  batch: number,
+) => Tensor {
   const dims = imageDims(input, samples);
   const length = samples.shape[0] * samples.shape[1] * samples.shape[2];
   const normalise = normaliser(samples, normalisation);
-  return (start: number, used: number, batch: number): Tensor => {
+  return (indices, batch) => {
     const data = new Float32Array(batch * length);
-    for (let index = 0; index < used; index++) {
-      samples.read(start + index, data, index * length);
-      normalise(data.subarray(index * length, (index + 1) * length));
+    for (const [row, index] of indices.entries()) {
+      samples.read(index, data, row * length);
+      normalise(data.subarray(row * length, (row + 1) * length));
     }
     return { type: "float32", data, dims: [batch, ...dims] };
   };
@@ -184,7 +191,8 @@ export async function evaluate(given: EvaluateArguments): Promise<Evaluation> {
   for (let start = 0; start < total; start = tally.images) {
     const used = Math.min(fixed ?? given.batch, total - start);
     const batch = fixed ?? used;
-    const feeds = new Map([[input.name, read(start, used, batch)]]);
+    const indices = Array.from({ length: used }, (_, row) => start + row);
+    const feeds = new Map([[input.name, read(indices, batch)]]);
     const from = performance.now();
     const outputs = await given.run(feeds);
     tally.milliseconds += performance.now() - from;

@@ -1,74 +1,15 @@
 // addernet eval: accuracy and speed on a data set.
 
 import { AdderNetError } from "../../core/errors.ts";
-import type { Model } from "../../core/ir/model.ts";
 import { defineCommand } from "../command.ts";
 import { cacheFolder } from "../data-sets/cache.ts";
 import { openSamples } from "../data-sets/open.ts";
-import type { Samples } from "../data-sets/samples.ts";
 import { engineNames, threadCount, withEngine } from "../engines.ts";
-import { evaluate, imageDims, type Normalisation } from "../evaluate.ts";
-import { type ModelInput, modelInputs } from "../feeds.ts";
+import { evaluate, imageDims } from "../evaluate.ts";
 import * as types from "../flag-types.ts";
+import { chooseNormalisation, imageInput, isPlain, normalisationFlags } from "../image-input.ts";
 import { readModel } from "../read-model.ts";
 import { textTable } from "../text-table.ts";
-
-/** Numbers that the model carries under `addernet.mean` and `addernet.std`. Errors: ADN_ONNX_MODEL. */
-function fromMetadata(model: Model, key: string): readonly number[] | undefined {
-  const written = model.metadata.get(key);
-  if (written === undefined) return undefined;
-  const values = types.numberList.parse(written.replace(/^\s*\[|\]\s*$/g, ""));
-  if (values) return values;
-  throw new AdderNetError("ADN_ONNX_MODEL", `the metadata ${key} is no list of numbers`, {
-    found: written.slice(0, 60),
-  });
-}
-
-function perChannel(values: readonly number[], channels: number, name: string): readonly number[] {
-  if (values.length === channels) return values;
-  if (values.length === 1) return new Array<number>(channels).fill(values[0]!);
-  throw new AdderNetError("ADN_USAGE", `--${name} does not fit the images`, {
-    expected: `1 or ${channels} numbers`,
-    found: `${values.length}`,
-  });
-}
-
-/** Flags win, then what the model says, then what is usual for the data set. Values that are no pixels are changed by flags only. */
-function chooseNormalisation(
-  samples: Samples,
-  model: Model,
-  flags: { mean: readonly number[] | undefined; std: readonly number[] | undefined },
-): Normalisation | undefined {
-  const channels = samples.shape[0];
-  const isPixels = samples.kind === "pixels";
-  if (!isPixels && flags.mean === undefined && flags.std === undefined) return undefined;
-  const usual = isPixels
-    ? {
-        mean: fromMetadata(model, "addernet.mean") ?? samples.mean,
-        std: fromMetadata(model, "addernet.std") ?? samples.std,
-      }
-    : {};
-  return {
-    mean: perChannel(flags.mean ?? usual.mean ?? [0], channels, "mean"),
-    std: perChannel(flags.std ?? usual.std ?? [1], channels, "std"),
-  };
-}
-
-/** Neither flags, model nor data set said anything. */
-function isPlain(normalisation: Normalisation | undefined): boolean {
-  return (
-    normalisation?.mean.every((value) => value === 0) === true && normalisation.std.every((v) => v === 1)
-  );
-}
-
-function onlyInput(model: Model): ModelInput {
-  const inputs = modelInputs(model);
-  const [input, ...more] = inputs;
-  if (input !== undefined && more.length === 0 && input.type === "float32") return input;
-  throw new AdderNetError("ADN_DATA", "eval takes models with one float32 input", {
-    found: inputs.map(({ name, type }) => `${name}: ${type}`).join(", "),
-  });
-}
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
@@ -84,16 +25,7 @@ export const evalCommand = defineCommand({
     },
     limit: { type: types.positiveInteger, placeholder: "N", help: "use only the first N images" },
     batch: { type: types.positiveInteger, placeholder: "B", default: 16, help: "images per run" },
-    mean: {
-      type: types.numberList,
-      placeholder: "R,G,B",
-      help: "what is subtracted per channel after division by 255",
-    },
-    std: {
-      type: types.positiveList,
-      placeholder: "R,G,B",
-      help: "what is divided by per channel after that",
-    },
+    ...normalisationFlags,
     engine: {
       type: types.oneOf(...engineNames),
       placeholder: engineNames.join("|"),
@@ -118,7 +50,7 @@ export const evalCommand = defineCommand({
       });
     }
     const file = readModel(positionals[0]!);
-    const input = onlyInput(file.model);
+    const input = imageInput(file.model, "eval");
     context.progress(`reading ${flags.data}`, 0, 1);
     const samples = openSamples(flags.data, cacheFolder(context.env, flags.dir));
     imageDims(input, samples);

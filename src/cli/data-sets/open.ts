@@ -26,11 +26,11 @@ function openArrays(given: string): Samples {
   return arraySamples(read(images), read(labels), [images, labels]);
 }
 
-/** `mnist`, `mnist:train`, `pictures/`, `x.npy,y.npy`. A bare name is the test split. Errors: ADN_DATA, ADN_NPY, ADN_FILE. */
-export function openSamples(given: string, cache: string): Samples {
+/** `mnist`, `mnist:train`, `pictures/`, `x.npy,y.npy`. A bare name is the `usual` split. Errors: ADN_DATA, ADN_NPY, ADN_FILE. */
+export function openSamples(given: string, cache: string, usual: Split = "test"): Samples {
   const [name, split] = given.split(":") as [string, string | undefined];
   if (isDataSetName(name) && (split === undefined || split === "train" || split === "test")) {
-    return namedSamples(name, (split ?? "test") as Split, cache);
+    return namedSamples(name, (split ?? usual) as Split, cache);
   }
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory()) return folderSamples(given);
   if (/\.npy(,|$)/i.test(given)) return openArrays(given);
