@@ -47,14 +47,23 @@ function addOctave(image, size, cells, amplitude, uniform) {
   }
 }
 
-/** Images of shape [N, C, size, size] as smooth noise, whose energy falls with frequency: mean about 0, deviation about 1. */
+/** Shifts and scales a plane to mean 0 and deviation 1, as images are normalised for a network. */
+function normalise(image) {
+  const mean = image.reduce((sum, value) => sum + value, 0) / image.length;
+  const variance = image.reduce((sum, value) => sum + (value - mean) ** 2, 0) / image.length;
+  for (let index = 0; index < image.length; index++)
+    image[index] = (image[index] - mean) / Math.sqrt(variance);
+}
+
+/** Images of shape [N, C, size, size] as smooth noise whose energy falls with frequency, every plane normalised. */
 export function naturalImages([count, channels, size], seed) {
   const uniform = uniformFrom(seed);
   const data = new Float32Array(count * channels * size * size);
   const octaves = Array.from({ length: Math.floor(Math.log2(size)) }, (_, index) => 2 ** index);
   for (let plane = 0; plane < count * channels; plane++) {
     const image = data.subarray(plane * size * size, (plane + 1) * size * size);
-    for (const cells of octaves) addOctave(image, size, cells, 0.9 / Math.sqrt(cells), uniform);
+    for (const cells of octaves) addOctave(image, size, cells, 1 / Math.sqrt(cells), uniform);
+    normalise(image);
   }
   return { type: "float32", data, dims: [count, channels, size, size] };
 }

@@ -18,6 +18,10 @@ async function start(model) {
 export async function quantizeAdder(model, images) {
   if (!existsSync(library)) return { "adder int8.skipped": "the converter does not quantize adder layers" };
   const { quantize } = await import(library);
-  const { bytes } = await quantize(model, { samples: [new Map([["input", images]])], start });
-  return { "adder int8.onnx": bytes };
+  try {
+    const { bytes } = await quantize(model, { samples: [new Map([["input", images]])], start });
+    return { "adder int8.onnx": bytes };
+  } catch (error) {
+    return { "adder int8.skipped": `the converter failed to quantize it: ${error.message}` };
+  }
 }
