@@ -1,14 +1,21 @@
 // Lists of live taps for the sparse kernels: weights of 0 add nothing to a sum of minima and are left out.
 
 export interface TapLists {
-  /** The lists of all output channels, one after the other. */
+  /** The lists of all parts, one after the other. */
   readonly words: Uint32Array;
-  /** Where the list of each channel starts, in words; at the end where the last one ends. */
-  readonly starts: Uint32Array;
+  readonly parts: readonly ListPart[];
   /** Sum of the weights' sizes, by channel. */
   readonly sums: Float64Array;
   /** Taps in lists. */
   readonly live: number;
+}
+
+/** Output channels that one call of a kernel makes. */
+export interface ListPart {
+  readonly first: number;
+  readonly count: number;
+  /** Where their lists start, in words. */
+  readonly start: number;
 }
 
 /** Taps of one output channel: elements from the start of its group's planes, and where that group starts. */
@@ -17,32 +24,88 @@ export interface TapPlaces {
   readonly groupStart: (channel: number) => number;
 }
 
-/** Per output channel: count, then offset in bytes and weight of each tap with w > 0. */
-export function floatLists(w: Float32Array, channels: number, { offsets, groupStart }: TapPlaces): TapLists {
-  const k = offsets.length;
-  const words = new Uint32Array(channels * (2 * k + 1));
-  const weights = new Float32Array(words.buffer);
-  const starts = new Uint32Array(channels + 1);
+/** Lists are read for every block of pixels: they should stay in a second-level cache. */
+const partBytes = 2 ** 18;
+/** The sums of a block for that many channels fit beside its pixels. */
+const mostChannels = 128;
+
+/** First channels of parts as even as can be; a part has whole groups, or lies in one. */
+function partStarts(channels: number, groups: number, bytesPerChannel: number): number[] {
+  const perGroup = channels / groups;
+  const fitting = Math.max(1, Math.min(mostChannels, Math.floor(partBytes / bytesPerChannel)));
+  const unit = groups === 1 ? 1 : perGroup;
+  const units = Math.max(1, Math.floor(fitting / unit));
+  const parts = Math.ceil(channels / unit / units);
+  const size = Math.ceil(channels / unit / parts) * unit;
+  return Array.from({ length: Math.ceil(channels / size) }, (_, part) => part * size);
+}
+
+/** Writes the taps `begin` to `end` of a channel to words, from `at` on; answers where it ended. */
+type WriteList = (channel: number, begin: number, end: number, words: Uint32Array, at: number) => number;
+
+/** Lists by part, chunk of taps and channel. */
+function writeParts(
+  w: ArrayLike<number>,
+  channels: number,
+  groups: number,
+  { k, span, tapWords, headerWords }: Readonly<Record<"k" | "span" | "tapWords" | "headerWords", number>>,
+  write: WriteList,
+): TapLists {
+  const chunks = Math.max(1, Math.ceil(k / span));
+  // About half of the taps are live.
+  const starts = partStarts(channels, groups, (k * tapWords * 4) / 2);
+  let live = 0;
   const sums = new Float64Array(channels);
-  let [length, live] = [0, 0];
+  for (let i = 0; i < channels * k; i++) if (w[i]! > 0) live++;
   for (let m = 0; m < channels; m++) {
-    const [header, start] = [length++, groupStart(m)];
-    starts[m] = header;
     let sum = 0;
-    for (let i = 0; i < k; i++) {
-      const weight = w[m * k + i]!;
-      sum += Math.abs(weight);
-      if (!(weight > 0)) continue;
-      words[length] = (start + offsets[i]!) * 4;
-      weights[length + 1] = weight;
-      length += 2;
-    }
+    for (let i = m * k; i < (m + 1) * k; i++) sum += Math.abs(w[i]!);
     sums[m] = sum;
-    words[header] = (length - header - 1) / 2;
-    live += words[header];
   }
-  starts[channels] = length;
-  return { words: words.slice(0, length), starts, sums, live };
+  const words = new Uint32Array(live * tapWords + channels * chunks * headerWords + starts.length);
+  const parts: ListPart[] = [];
+  let at = 0;
+  for (const [index, first] of starts.entries()) {
+    const end = starts[index + 1] ?? channels;
+    parts.push({ first, count: end - first, start: at });
+    words[at++] = chunks;
+    for (let begin = 0; begin < chunks * span; begin += span) {
+      for (let m = first; m < end; m++) at = write(m, begin, Math.min(k, begin + span), words, at);
+    }
+  }
+  return { words: words.slice(0, at), parts, sums, live };
+}
+
+/** Taps whose pixels stay in a first-level cache while all channels go through them, and whose sums stay accurate. */
+const floatSpan = 128;
+
+/** For the kernel over floats: each list is a count, then offset in bytes and weight of each tap with w > 0. */
+export function floatLists(
+  w: Float32Array,
+  channels: number,
+  groups: number,
+  { offsets, groupStart }: TapPlaces,
+): TapLists {
+  const k = offsets.length;
+  const bits = new Uint32Array(w.buffer, w.byteOffset, w.length);
+  return writeParts(
+    w,
+    channels,
+    groups,
+    { k, span: floatSpan, tapWords: 2, headerWords: 1 },
+    (m, begin, end, words, header) => {
+      const start = groupStart(m);
+      let at = header + 1;
+      for (let i = begin; i < end; i++) {
+        if (!(w[m * k + i]! > 0)) continue;
+        words[at] = (start + offsets[i]!) * 4;
+        words[at + 1] = bits[m * k + i]!;
+        at += 2;
+      }
+      words[header] = (at - header - 1) / 2;
+      return at;
+    },
+  );
 }
 
 /** Offsets of code lists have 24 bits. */
@@ -131,50 +194,45 @@ function writeSegment(segment: Segment, words: Uint32Array, start: number): numb
   return at;
 }
 
-/** Words a list can have beside its taps: its own header, and the headers of segments of at least 257 taps. */
-const headerWords = (k: number): number => 1 + (3 + 2 * bundleTaps) * (Math.ceil(k / 257) + 1);
+/** As above, for codes: 64 pixels of them are no more than 16 of floats. */
+const codeSpan = 512;
+/** Words a list can have beside its taps: its own header, and those of the segments that 512 taps can make. */
+const codeHeaderWords = 1 + 3 * (3 + 2 * (bundleTaps - 1));
 
 /**
- * Per output channel the list that sum-codes.ts describes. `mostCode` bounds the codes of x: of a weight that large or larger the
- * minimum is x itself.
+ * For the kernels over codes: each list is what sum-codes.ts describes. `mostCode` bounds the codes of x: of a weight that large or
+ * larger the minimum is x itself.
  */
 export function codeLists(
   w: Uint8Array,
   channels: number,
+  groups: number,
   { offsets, groupStart }: TapPlaces,
   mostCode: number,
 ): TapLists {
   const k = offsets.length;
   // A plain tap is cheaper than a single one, but bundles of several are cheaper still.
   const hasPlain = 2 * mostCode > bundleLimit;
-  const words = new Uint32Array(channels * (k + headerWords(k)));
-  const [starts, sums] = [new Uint32Array(channels + 1), new Float64Array(channels)];
-  const segment = makeSegment(k);
-  let [length, live] = [0, 0];
-  for (let m = 0; m < channels; m++) {
-    const [header, start] = [length++, groupStart(m)];
-    starts[m] = header;
-    let [sum, inSegment] = [0, 0];
-    for (let i = 0; i < k; i++) {
-      const code = w[m * k + i]!;
-      if (code === 0) continue;
-      const weight = Math.min(code, mostCode);
-      if (inSegment + weight > segmentLimit) {
-        length = writeSegment(segment, words, length);
+  const segment = makeSegment(codeSpan);
+  const write: WriteList = (m, begin, end, words, header) => {
+    const start = groupStart(m);
+    let [at, sum] = [header + 1, 0];
+    words[header] = 1;
+    for (let i = begin; i < end; i++) {
+      const weight = Math.min(w[m * k + i]!, mostCode);
+      if (weight === 0) continue;
+      if (sum + weight > segmentLimit) {
+        at = writeSegment(segment, words, at);
         words[header]!++;
-        inSegment = 0;
+        sum = 0;
       }
-      inSegment += weight;
-      sum += code;
-      live++;
+      sum += weight;
       const tap = (((start + offsets[i]!) << 8) | weight) >>> 0;
       if (hasPlain && weight === mostCode) segment.plain[segment.plainCount++] = tap;
       else addToBundle(segment, tap, weight);
     }
-    length = writeSegment(segment, words, length);
-    words[header]!++;
-    sums[m] = sum;
-  }
-  starts[channels] = length;
-  return { words: words.slice(0, length), starts, sums, live };
+    return writeSegment(segment, words, at);
+  };
+  const sizes = { k, span: codeSpan, tapWords: 1, headerWords: codeHeaderWords };
+  return writeParts(w, channels, groups, sizes, write);
 }

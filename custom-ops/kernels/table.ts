@@ -45,7 +45,7 @@ export const kernelTable = {
   /** S = Σx·w */
   f32_linear_4x8: list.linear,
 
-  // Over live taps alone: S = Σmin(x, w) + sums[m/perGroup][p] over the m-th of `lists` (see lists.ts of the runtime); scale is doubled.
+  // Over live taps alone: S = Σmin(x, w) + sums[m/perGroup][p] over all taps of `lists` (see sparse.ts); scale is doubled.
   /** y = clip(scale[m]·S + bias[m] + z, low, high); x >= 0 */
   f32_adder_sparse_1x28: list.sparse,
   /** y = clip(round(v), low, high) + yZero, v = scale[m]·(S - shift[m]) + bias[m] + (z - zZero)·zScale rounded to float32 at every step; sums below 2^23 */
@@ -168,8 +168,10 @@ export function linearScratchBytes(k: number): number {
   return totalsBytes + 16 * k;
 }
 
-/** Scratch of the sparse kernels: the sums of a block, its scale and bias, a spare vector. */
-export const sparseScratchBytes = 304;
+/** Scratch of the sparse kernels: the sums of a block for m channels, scale and bias of one, a spare vector. */
+export function sparseScratchBytes(m: number): number {
+  return 256 * m + 48;
+}
 
 /** Scratch of the fully connected kernels over codes: a block's sums, a spare vector, and a row as a list of taps. */
 export function codesLinearScratchBytes(k: number): number {

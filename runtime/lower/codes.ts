@@ -17,7 +17,6 @@ import { codeLists, mostCodeElements } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { panelsOfColumns } from "../pack.ts";
 import {
-  channelParts,
   isFullyConnected,
   type Layer,
   layerOf,
@@ -109,24 +108,24 @@ function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder
   const mostCode = Math.max(build.mostCode(x), padding);
   const places = tapPlaces(layer, bands.layout);
   const lists = build.lists(w, `codes to ${mostCode} ${layoutKey(layer, bands.layout)}`, () =>
-    codeLists(codesOf(w), filters, places(), mostCode),
+    codeLists(codesOf(w), filters, group, places(), mostCode),
   );
   const window = callWindowSums({ plane, group, channels }, bands, "u8_window_sums", build);
   const affine = end.affine(1);
   const shift = build.table(`half sums of ${w.name}`, () => Float32Array.from(lists.sums, (sum) => sum / 2));
   const shared = {
-    ...{ sums: window.sums, sumsStride: window.sumsStride, yStride: pixels * bytes },
-    scratch: build.scratch(sparseScratchBytes),
+    ...{ perGroup: filters / group, sumsStride: window.sumsStride, yStride: pixels * bytes },
+    scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
     ...end.numbers,
   };
   build.explain(`min(x, w) over codes; ${livePercent(lists, layer)} % of the taps are live`);
-  const parts = channelParts(layer, lists, bands.mostPixels > 64);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
-    for (const { first, count, perGroup, list } of parts) {
+    for (const { first, count, start } of lists.parts) {
       const at = ((image * filters + first) * pixels + firstPixel) * bytes;
       const args = {
-        ...{ ...shared, x: planes, lists: list, m: count, perGroup, p },
+        ...{ ...shared, x: planes, lists: lists.address + start * 4, m: count, p },
+        sums: shifted(window.sums, Math.floor(first / shared.perGroup) * window.sumsStride),
         ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(to, at), shift: shifted(shift, first * 4) },
         ...(affine.scale !== undefined && { scale: shifted(affine.scale, first * 4) }),
         ...(affine.bias !== undefined && { bias: shifted(affine.bias, first * 4) }),

@@ -90,36 +90,3 @@ export function tapPlaces({ plane, group, channels, filters }: Layer, layout: La
 export function livePercent({ live }: PlacedLists, { filters, k }: Layer): number {
   return Math.round((100 * live) / Math.max(1, filters * k));
 }
-
-/** Output channels that one call makes. */
-export interface ChannelPart {
-  readonly first: number;
-  readonly count: number;
-  readonly perGroup: number;
-  /** Address of its lists. */
-  readonly list: number;
-}
-
-/** Lists that are read for every block of pixels should stay in a second-level cache, beside the pixels. */
-const partBytes = 2 ** 18;
-
-/** All channels in as many parts as their lists ask for; `isRepeated` tells that lists are read more than once. */
-export function channelParts(
-  { filters, group }: Layer,
-  { address, starts }: PlacedLists,
-  isRepeated: boolean,
-): ChannelPart[] {
-  const parts: ChannelPart[] = [];
-  for (let first = 0; first < filters; ) {
-    let end = filters;
-    if (isRepeated && group === 1) {
-      end = first + 1;
-      while (end < filters && (starts[end + 1]! - starts[first]!) * 4 <= partBytes) end++;
-    }
-    const count = end - first;
-    const perGroup = group === 1 ? count : filters / group;
-    parts.push({ first, count, perGroup, list: address + starts[first]! * 4 });
-    first = end;
-  }
-  return parts;
-}

@@ -17,7 +17,6 @@ import { floatLists } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
 import {
-  channelParts,
   isFullyConnected,
   type Layer,
   layerOf,
@@ -197,10 +196,10 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
 }
 
 function sparseLists(layer: Layer, layout: Layout, build: PlanBuilder): PlacedLists {
-  const { w, filters } = layer;
+  const { w, filters, group } = layer;
   const places = tapPlaces(layer, layout);
   return build.lists(w, `floats ${layoutKey(layer, layout)}`, () =>
-    floatLists(floatsOf(w.constant!), filters, places()),
+    floatLists(floatsOf(w.constant!), filters, group, places()),
   );
 }
 
@@ -214,17 +213,17 @@ function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
   const { scale, bias } = affine(layer, family, build, 2);
   const window = callWindowSums({ plane, group, channels }, bands, "f32_window_sums", build);
   const shared = {
-    ...{ sums: window.sums, sumsStride: window.sumsStride, scratch: build.scratch(sparseScratchBytes) },
-    ...{ yStride: pixels * 4, low, high },
+    scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
+    ...{ perGroup: filters / group, sumsStride: window.sumsStride, yStride: pixels * 4, low, high },
   };
   build.explain(`${family.why}; ${livePercent(lists, layer)} % of the taps are live`);
-  const parts = channelParts(layer, lists, bands.mostPixels > 28);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
-    for (const { first, count, perGroup, list } of parts) {
+    for (const { first, count, start } of lists.parts) {
       const at = ((image * filters + first) * pixels + firstPixel) * 4;
       build.call("f32_adder_sparse_1x28", {
-        ...{ ...shared, x: planes, lists: list, m: count, perGroup, p },
+        ...{ ...shared, x: planes, lists: lists.address + start * 4, m: count, p },
+        sums: shifted(window.sums, Math.floor(first / shared.perGroup) * window.sumsStride),
         ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(y, at) },
         ...{ scale: shifted(scale, first * 4), bias: shifted(bias, first * 4) },
       });

@@ -1,18 +1,42 @@
 // Adder layers in the min form over live taps alone: y = convert(scale·(-Σ|x - w|) + bias + z), with -Σ|x - w| = 2·(Σmin(x, w) - Σx/2 -
-// shift). Weights of 0 are in no list. Blocks of pixels go by on the outside, so that the taps of a block stay in the nearest cache.
+// shift). Weights of 0 are in no list. Blocks of pixels go by on the outside; for each, some taps at a time are gone through for all
+// channels, so that the pixels of those taps stay in the nearest cache.
+//
+// The lists of all channels start with the number of chunks of taps; then for each chunk a list for each channel.
 
 import { storeCodes, storeFloats, storeIntegers } from "./store-sums";
 import { sumCodes } from "./sum-codes";
 import { sumFloats } from "./sum-floats";
 
-/** Sums of a block, then vectors of scale and bias, then a spare vector. */
-const vectorsAt: usize = 256;
+/** Bytes of a block's sums for one channel. */
+const codesBlock: usize = 256;
+const floatsBlock: usize = 112;
 
 /** Vectors of the next block, when `left` remain: as even as can be, `most` at most. */
 @inline
 function blockVectors(left: i32, most: i32): i32 {
   const blocks = (left + most - 1) / most;
   return (left + blocks - 1) / blocks;
+}
+
+/**
+ * totals[m] = start[m / perGroup] + Σ min(x, w) over all chunks of taps but the last, for a block of codes. Answers where the lists of
+ * the last chunk are.
+ */
+function sumFirstChunks(
+  x: usize, lists: usize, start: usize, totals: usize, m: i32, perGroup: i32, startStride: usize, vectors: i32,
+): usize {
+  const chunks = load<u32>(lists);
+  lists += 4;
+  for (let chunk: u32 = 1; chunk < chunks; chunk++) {
+    let to = totals;
+    for (let channel = 0; channel < m; channel++) {
+      const from = chunk > 1 ? to : start + <usize>(channel / perGroup) * startStride;
+      lists = sumCodes(x, lists, from, to, vectors);
+      to += codesBlock;
+    }
+  }
+  return lists;
 }
 
 /** Scale and bias of a channel as vectors of four. */
@@ -34,21 +58,25 @@ export function u8_adder_sparse_1x64(
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
   shift: usize, yZero: f32, zZero: f32, zScale: f32,
 ): void {
-  const vectors = scratch + vectorsAt;
+  const vectors = scratch + <usize>m * codesBlock;
+  const hasOneChunk = load<u32>(lists) == 1;
   let left = (p + 15) >> 4;
   for (let pixel = 0; pixel < p; ) {
     const block = blockVectors(left, 4);
     const count = min(block << 4, p - pixel);
-    let list = lists;
+    const pixels = x + <usize>pixel;
+    const start = sums + (<usize>pixel << 2);
+    let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
     for (let channel = 0; channel < m; channel++) {
+      const totals = scratch + <usize>channel * codesBlock;
+      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      list = sumCodes(pixels, list, from, totals, block);
       const offset = <usize>channel << 2;
-      const start = sums + <usize>(channel / perGroup) * sumsStride + (<usize>pixel << 2);
       const at = <usize>channel * yStride + <usize>pixel;
-      list = sumCodes(x + <usize>pixel, list, start, scratch, block);
       splatAffine(scale + offset, bias + offset, vectors);
       storeCodes(
-        scratch, count, load<f32>(shift + offset), vectors, vectors + 16, 0, z ? z + at : 0, y + at, vectors + 32,
-        low, high, yZero, zZero, zScale,
+        totals, count, load<f32>(shift + offset), vectors, vectors + 16, 0,
+        z ? z + at : 0, y + at, vectors + 32, low, high, yZero, zZero, zScale,
       );
     }
     pixel += block << 4;
@@ -60,20 +88,25 @@ export function u8_adder_sparse_f32_1x64(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32, shift: usize,
 ): void {
-  const vectors = scratch + vectorsAt;
+  const vectors = scratch + <usize>m * codesBlock;
+  const hasOneChunk = load<u32>(lists) == 1;
   let left = (p + 15) >> 4;
   for (let pixel = 0; pixel < p; ) {
     const block = blockVectors(left, 4);
     const count = min(block << 4, p - pixel);
-    let list = lists;
+    const pixels = x + <usize>pixel;
+    const start = sums + (<usize>pixel << 2);
+    let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
     for (let channel = 0; channel < m; channel++) {
+      const totals = scratch + <usize>channel * codesBlock;
+      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      list = sumCodes(pixels, list, from, totals, block);
       const offset = <usize>channel << 2;
-      const start = sums + <usize>(channel / perGroup) * sumsStride + (<usize>pixel << 2);
       const at = <usize>channel * yStride + (<usize>pixel << 2);
-      list = sumCodes(x + <usize>pixel, list, start, scratch, block);
       splatAffine(scale + offset, bias + offset, vectors);
       storeFloats(
-        scratch, count, load<f32>(shift + offset), vectors, vectors + 16, 0, z ? z + at : 0, y + at, vectors + 32, low, high,
+        totals, count, load<f32>(shift + offset), vectors, vectors + 16, 0,
+        z ? z + at : 0, y + at, vectors + 32, low, high,
       );
     }
     pixel += block << 4;
@@ -85,15 +118,20 @@ export function u8_adder_sparse_i32_1x64(
   x: usize, lists: usize, sums: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, shift: usize,
 ): void {
+  const hasOneChunk = load<u32>(lists) == 1;
   let left = (p + 15) >> 4;
   for (let pixel = 0; pixel < p; ) {
     const block = blockVectors(left, 4);
-    let list = lists;
+    const count = min(block << 4, p - pixel);
+    const pixels = x + <usize>pixel;
+    const start = sums + (<usize>pixel << 2);
+    let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
     for (let channel = 0; channel < m; channel++) {
-      const start = sums + <usize>(channel / perGroup) * sumsStride + (<usize>pixel << 2);
-      list = sumCodes(x + <usize>pixel, list, start, scratch, block);
+      const totals = scratch + <usize>channel * codesBlock;
+      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      list = sumCodes(pixels, list, from, totals, block);
       const to = y + <usize>channel * yStride + (<usize>pixel << 2);
-      storeIntegers(scratch, min(block << 4, p - pixel), load<f32>(shift + (<usize>channel << 2)), to);
+      storeIntegers(totals, count, load<f32>(shift + (<usize>channel << 2)), to);
     }
     pixel += block << 4;
     left -= block;
@@ -104,20 +142,25 @@ export function f32_adder_sparse_1x28(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
 ): void {
-  const vectors = scratch + vectorsAt;
+  const vectors = scratch + <usize>m * floatsBlock;
+  const chunks = load<u32>(lists);
   let left = (p + 3) >> 2;
   for (let pixel = 0; pixel < p; ) {
     const block = blockVectors(left, 7);
     const count = min(block << 2, p - pixel);
     const pixelBytes = <usize>pixel << 2;
-    let list = lists;
-    for (let channel = 0; channel < m; channel++) {
-      const offset = <usize>channel << 2;
-      const start = sums + <usize>(channel / perGroup) * sumsStride + pixelBytes;
-      const at = <usize>channel * yStride + pixelBytes;
-      list = sumFloats(x + pixelBytes, list, start, scratch, block);
-      splatAffine(scale + offset, bias + offset, vectors);
-      storeFloats(scratch, count, 0, vectors, vectors + 16, 0, z ? z + at : 0, y + at, vectors + 32, low, high);
+    let list = lists + 4;
+    for (let chunk: u32 = 1; chunk <= chunks; chunk++) {
+      for (let channel = 0; channel < m; channel++) {
+        const totals = scratch + <usize>channel * floatsBlock;
+        const from = chunk > 1 ? totals : sums + <usize>(channel / perGroup) * sumsStride + pixelBytes;
+        list = sumFloats(x + pixelBytes, list, from, totals, block);
+        if (chunk < chunks) continue;
+        const offset = <usize>channel << 2;
+        const at = <usize>channel * yStride + pixelBytes;
+        splatAffine(scale + offset, bias + offset, vectors);
+        storeFloats(totals, count, 0, vectors, vectors + 16, 0, z ? z + at : 0, y + at, vectors + 32, low, high);
+      }
     }
     pixel += block << 2;
     left -= block;

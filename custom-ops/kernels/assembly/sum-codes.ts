@@ -1,4 +1,4 @@
-// Sums of min(x, w) over the live taps of one output channel, sixteen pixels of codes to a vector.
+// Sums of min(x, w) over some live taps of one output channel, sixteen pixels of codes to a vector.
 //
 // A list of taps starts with its number of segments. The weights of a segment add up to less than 2^16, so that its sums fit 16 bits.
 // A segment is: count of plain taps, count of single taps, count of sizes; the plain taps (w >= every x: the sum of x itself); the

@@ -1,7 +1,6 @@
-// Sums of min(x, w) over the live taps of one output channel, four pixels of floats to a vector. A list of taps is their count, then
-// pairs of offset in bytes and weight; x >= 0 and w >= 0, so that integer minima of the bits are minima.
-
-import { chunkTaps } from "./tile";
+// Sums of min(x, w) over some live taps of one output channel, four pixels of floats to a vector. A list of taps is their count, then
+// pairs of offset in bytes and weight; x >= 0 and w >= 0, so that integer minima of the bits are minima. Sums of a list are made in
+// registers and then added to what was there: lists are short enough for float32 to keep its accuracy.
 
 @unmanaged class One { @inline count(): i32 { return 1; } }
 @unmanaged class Two { @inline count(): i32 { return 2; } }
@@ -21,8 +20,8 @@ function flush(sum: v128, from: usize, to: usize): void {
   v128.store(to, f32x4.add(v128.load(from), sum));
 }
 
-/** Taps from `tap` to `end`, at most `chunkTaps`: to = from + their sums. */
-function addChunkVector<N>(x: usize, tap: usize, end: usize, from: usize, to: usize): void {
+/** Taps from `tap` to `end`: to = from + their sums. */
+function addVector<N>(x: usize, tap: usize, end: usize, from: usize, to: usize): void {
   const n = changetype<N>(0).count();
   let a = f32x4.splat(0);
   let b = a;
@@ -52,7 +51,7 @@ function addChunkVector<N>(x: usize, tap: usize, end: usize, from: usize, to: us
   if (n > 6) flush(g, from + 96, to + 96);
 }
 
-function addChunkScalar(x: usize, tap: usize, end: usize, from: usize, to: usize, pixels: i32): void {
+function addScalar(x: usize, tap: usize, end: usize, from: usize, to: usize, pixels: i32): void {
   for (let i = 0; i < pixels; i++) {
     const at = x + (<usize>i << 2);
     let sum: f32 = 0;
@@ -61,23 +60,17 @@ function addChunkScalar(x: usize, tap: usize, end: usize, from: usize, to: usize
   }
 }
 
-/** to[p] = start[p] + Σ min(x[offset + p], w) over a list of taps, for `vectors` <= 7 times four pixels. Answers the list's end. */
-export function sumFloats(x: usize, list: usize, start: usize, to: usize, vectors: i32): usize {
-  let tap = list + 4;
-  const last = tap + (<usize>load<u32>(list) << 3);
-  let from = start;
-  do {
-    const end = min(last, tap + (<usize>chunkTaps << 3));
-    if (!ASC_FEATURE_SIMD) addChunkScalar(x, tap, end, from, to, vectors << 2);
-    else if (vectors == 7) addChunkVector<Seven>(x, tap, end, from, to);
-    else if (vectors == 6) addChunkVector<Six>(x, tap, end, from, to);
-    else if (vectors == 5) addChunkVector<Five>(x, tap, end, from, to);
-    else if (vectors == 4) addChunkVector<Four>(x, tap, end, from, to);
-    else if (vectors == 3) addChunkVector<Three>(x, tap, end, from, to);
-    else if (vectors == 2) addChunkVector<Two>(x, tap, end, from, to);
-    else addChunkVector<One>(x, tap, end, from, to);
-    from = to;
-    tap = end;
-  } while (tap < last);
-  return last;
+/** to[p] = from[p] + Σ min(x[offset + p], w) over a list of taps, for `vectors` <= 7 times four pixels. Answers the list's end. */
+export function sumFloats(x: usize, list: usize, from: usize, to: usize, vectors: i32): usize {
+  const tap = list + 4;
+  const end = tap + (<usize>load<u32>(list) << 3);
+  if (!ASC_FEATURE_SIMD) addScalar(x, tap, end, from, to, vectors << 2);
+  else if (vectors == 7) addVector<Seven>(x, tap, end, from, to);
+  else if (vectors == 6) addVector<Six>(x, tap, end, from, to);
+  else if (vectors == 5) addVector<Five>(x, tap, end, from, to);
+  else if (vectors == 4) addVector<Four>(x, tap, end, from, to);
+  else if (vectors == 3) addVector<Three>(x, tap, end, from, to);
+  else if (vectors == 2) addVector<Two>(x, tap, end, from, to);
+  else addVector<One>(x, tap, end, from, to);
+  return end;
 }
