@@ -1,6 +1,7 @@
 // Function bodies in models: added so that any engine runs the file, dropped where our kernels do, or written out in place.
 
 import { AdderNetError } from "../src/core/errors.ts";
+import { inferShapes } from "../src/core/infer-shapes.ts";
 import { intAttribute, intsAttribute, nodeLabel, tensorAttribute } from "../src/core/ir/attributes.ts";
 import { addInitializer, freshName, namesIn, replaceNode, subgraphsOf } from "../src/core/ir/edit.ts";
 import type { Attribute, Dim, FunctionBody, Graph, Model, Node } from "../src/core/ir/model.ts";
@@ -15,6 +16,7 @@ import {
   openBounds,
   variantFor,
 } from "./function-forms.ts";
+import { ops } from "./index.ts";
 
 const domain = "addernet";
 
@@ -48,9 +50,18 @@ function shapeOf(model: Model, graph: Graph, name: string): readonly Dim[] | und
   return undefined;
 }
 
+/** The shape that follows from what the model states of its inputs. */
+function inferredShape({ graph, opsetImports, functions }: Model, name: string): readonly Dim[] | undefined {
+  return inferShapes(graph, opsetImports, ops, { functions }).get(name)?.shape;
+}
+
 /** Writes out every attribute that the function body refers to. */
 function makeExplicit(model: Model, { node, graph, form }: PlacedNode, clips: boolean): void {
-  const inputs = form.windowInputs.map((index) => shapeOf(model, graph, node.inputs[index]!));
+  const inputs = form.windowInputs.map((index) => {
+    const name = node.inputs[index]!;
+    const stated = shapeOf(model, graph, name);
+    return stated === undefined && node.attributes.has("auto_pad") ? inferredShape(model, name) : stated;
+  });
   const [size, kernel] = inputs.map((shape) => (shape ?? [null, null, null, null]).slice(2));
   const where = nodeLabel(node);
   const { strides, pads, dilations, group } = adderWindow(node, size!, kernel!, where);
@@ -158,7 +169,7 @@ function bodyFor(
 /**
  * Makes the model run on any ONNX engine: all nodes of one op of ours get the same inputs and explicit attributes, and the
  * model a function body for them. Replaces what an earlier call did; calling it twice changes nothing. ADN_SHAPE where a node
- * has auto_pad and its input no known height and width, ADN_OPSET where the model's opset is too old for a body.
+ * has auto_pad and the height and width of its input do not follow from the model's inputs, ADN_OPSET where the model's opset is too old for a body.
  */
 export function attachFunctions(model: Model): void {
   detachFunctions(model);

@@ -29,7 +29,7 @@ export interface Fit extends ChannelAffine {
 export interface FitBuilder {
   /** Elements of shape (N, filters, plane); sums and targets one for one. */
   add(sums: Float32Array, targets: Float32Array, batch: number): void;
-  fit(base: ChannelAffine, correction: Correction): Fit;
+  solve(base: ChannelAffine, correction: Correction): Fit;
 }
 
 /** As many samples as this count as much as the scale that the float layer has. */
@@ -112,6 +112,6 @@ export function makeFit(filters: number): FitBuilder {
       }
       moments.count += batch * plane;
     },
-    fit: (base, correction) => fitChannels(moments, base, correction),
+    solve: (base, correction) => fitChannels(moments, base, correction),
   };
 }

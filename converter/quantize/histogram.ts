@@ -21,6 +21,12 @@ function doubled(counts: Float64Array): Float64Array<ArrayBuffer> {
   return merged;
 }
 
+function notFinite(name: string): AdderNetError {
+  return new AdderNetError("ADN_DATA", `the value "${name}" is not finite on a sample`, {
+    fix: "check how the samples are normalised",
+  });
+}
+
 export interface HistogramBuilder {
   /** Counts more elements. NaN and infinities are ADN_DATA. */
   add(values: Float32Array): void;
@@ -32,11 +38,6 @@ export function makeHistogram(name: string): HistogramBuilder {
   let [reach, min, max, total] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
   function widen(low: number, high: number): void {
     const wanted = Math.max(-low, high);
-    if (!Number.isFinite(wanted)) {
-      throw new AdderNetError("ADN_DATA", `the value "${name}" is not finite on a sample`, {
-        fix: "check how the samples are normalised",
-      });
-    }
     if (reach === 0 && wanted > 0) reach = wanted * 1.0001;
     while (reach <= wanted && wanted > 0) {
       counts = doubled(counts);
@@ -48,9 +49,9 @@ export function makeHistogram(name: string): HistogramBuilder {
       let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       for (let index = 0; index < values.length; index++) {
         const value = values[index]!;
-        // A NaN makes both bounds NaN for good.
-        low = value >= low ? low : value;
-        high = value <= high ? high : value;
+        if (!Number.isFinite(value)) throw notFinite(name);
+        if (value < low) low = value;
+        if (value > high) high = value;
       }
       if (values.length === 0) return;
       const hadReach = reach > 0;

@@ -93,7 +93,7 @@ async function layerError(
   await sumsOfCodes(subject, layer, codes, grid, encoded(xs, grid), start, (sums, index) => {
     fit.add(floatsOf(sums), floatsOf(targets[index]!), sums.dims[0]!);
   });
-  return fit.fit(baseAffine(layer, grid, excess), correction).error;
+  return fit.solve(baseAffine(layer, grid, excess), correction).error;
 }
 
 /** Noise that codes add to the value itself, over its variance. */

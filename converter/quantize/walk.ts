@@ -183,7 +183,7 @@ async function runLayer(walk: Walk, layer: Layer): Promise<void> {
     quantized.push(sums);
   });
   const base = baseAffine(layer, grid, excess);
-  const fitted = fit.fit(base, correction);
+  const fitted = fit.solve(base, correction);
   for (const [index, result] of results.entries()) {
     const [wanted, found] = [floatsOf(result), floatsOf(quantized[index]!)];
     applyAffine(found, fitted, result.dims[0]!);

@@ -44,8 +44,8 @@ function shapeOf(facts: Facts, name: string | undefined): readonly Dim[] | undef
 const outputSize = (node: Node, facts: Facts) => product(shapeOf(facts, node.outputs[0]));
 
 /** Every output is a sum over one filter: C/group x the kernel. */
-function filterProducts(node: Node, facts: Facts): number | undefined {
-  return times(outputSize(node, facts), product(shapeOf(facts, node.inputs[1])?.slice(1)));
+function filterProducts(node: Node, facts: Facts, weights = 1): number | undefined {
+  return times(outputSize(node, facts), product(shapeOf(facts, node.inputs[weights])?.slice(1)));
 }
 
 /** Every input meets one filter. */
@@ -66,7 +66,7 @@ function gemmProducts(node: Node, facts: Facts): number | undefined {
 type Count = (node: Node, facts: Facts) => number | undefined;
 
 const productsOf: Readonly<Record<string, Count>> = {
-  Conv: filterProducts,
+  Conv: (node, facts) => filterProducts(node, facts),
   ConvTranspose: transposedProducts,
   Gemm: gemmProducts,
   MatMul: matrixProducts,
@@ -82,6 +82,7 @@ const scalingsOf: Readonly<Record<string, Count>> = {
   Mul: floatProducts,
   BatchNormalization: outputSize,
   "addernet::Adder2d": (node, facts) => (node.inputs[3] ? outputSize(node, facts) : 0),
+  "addernet::QLinearAdder2d": outputSize,
 };
 
 /** Shapes to count with: a batch without a length is one image. */
@@ -116,18 +117,25 @@ function total(
   return sum;
 }
 
-function isAdder({ domain, opType }: Node): boolean {
-  return domain === "addernet" && opType === "Adder2d";
+/** Which input of an adder layer its weights are. */
+const adderWeights: Readonly<Record<string, number>> = { Adder2d: 1, QLinearAdder2d: 2, AdderInteger2d: 1 };
+
+function weightsOf({ domain, opType }: Node): number | undefined {
+  return domain === "addernet" && Object.hasOwn(adderWeights, opType) ? adderWeights[opType] : undefined;
 }
 
-function adderCost(node: Node, facts: Facts, images: number): AdderCost {
-  const weight = shapeOf(facts, node.inputs[1]);
-  const taps = filterProducts(node, facts);
-  return {
-    node: node.name || node.outputs[0]!,
-    weight: product(weight) === undefined ? null : (weight as readonly number[]),
-    taps: taps === undefined ? null : taps / images,
-  };
+function adderCosts(node: Node, facts: Facts, images: number): AdderCost[] {
+  const index = weightsOf(node);
+  if (index === undefined) return [];
+  const weight = shapeOf(facts, node.inputs[index]);
+  const taps = filterProducts(node, facts, index);
+  return [
+    {
+      node: node.name || node.outputs[0]!,
+      weight: product(weight) === undefined ? null : (weight as readonly number[]),
+      taps: taps === undefined ? null : taps / images,
+    },
+  ];
 }
 
 /** `inputShapes` fixes lengths that the model leaves open. Errors: those of `inferShapes`. */
@@ -139,6 +147,6 @@ export function countCosts(model: Model, inputShapes: ReadonlyMap<string, readon
   const unknown = new Set<string>();
   const multiplications = total(model, facts, productsOf, unknown) / images;
   const scalings = total(model, facts, scalingsOf, unknown) / images;
-  const adders = graph.nodes.filter(isAdder).map((node) => adderCost(node, facts, images));
+  const adders = graph.nodes.flatMap((node) => adderCosts(node, facts, images));
   return { adders, multiplications, scalings, unknown: [...unknown] };
 }

@@ -17,14 +17,16 @@ import { type ModelFile, readModel } from "../read-model.ts";
 import { textTable } from "../text-table.ts";
 import { warningTexts } from "../warning-text.ts";
 
-/** Float values kept in the model, in initialisers and Constant nodes. */
+/** Float values and codes of weights kept in the model, in initialisers and Constant nodes. */
 function countParameters({ graph }: Model): number {
   const constants = graph.nodes.flatMap(({ opType, attributes }) => {
     const value = opType === "Constant" ? attributes.get("value") : undefined;
     return value?.type === "TENSOR" ? [value.value] : [];
   });
   const tensors: Tensor[] = [...graph.initializers.values(), ...constants];
-  return tensors.reduce((sum, { type, data }) => sum + (isFloat(type) ? data.length : 0), 0);
+  const isCode = ({ type, dims }: Tensor) => (type === "uint8" || type === "int8") && dims.length > 1;
+  const counted = tensors.filter((tensor) => isFloat(tensor.type) || isCode(tensor));
+  return counted.reduce((sum, { data }) => sum + data.length, 0);
 }
 
 function describeValue({ name, type }: ValueInfo) {
