@@ -18,9 +18,13 @@ export interface Arena {
   /** Address of `bytes` free bytes, aligned to 64. Throws ADN_LIMIT when the memory cannot grow that far. */
   allocate(bytes: number): number;
   release(address: number): void;
+  /** Gives back all but the first `bytes` of a block. */
+  shrink(address: number, bytes: number): void;
   /** Bytes in use. */
   usedBytes(): number;
 }
+
+const blockSize = (bytes: number): number => Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
 
 /** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
 export function makeArena(): Arena {
@@ -52,7 +56,7 @@ export function makeArena(): Arena {
     free.splice(index - (joinsLeft ? 1 : 0), (joinsLeft ? 1 : 0) + (joinsRight ? 1 : 0), joined);
   }
   function allocate(bytes: number): number {
-    const size = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+    const size = blockSize(bytes);
     const index = free.findIndex(({ start, end }) => end - start >= size);
     if (index < 0) {
       const last = free.at(-1);
@@ -69,6 +73,13 @@ export function makeArena(): Arena {
   return {
     memory,
     allocate,
+    shrink(address, bytes) {
+      const before = used.get(address);
+      const size = blockSize(bytes);
+      if (before === undefined || size >= before) return;
+      used.set(address, size);
+      insert({ start: address + size, end: address + before });
+    },
     release(address) {
       const size = used.get(address);
       if (size === undefined) return;

@@ -5,7 +5,7 @@ import { kernelTable } from "../custom-ops/kernels/table.ts";
 import type { DataType } from "../src/core/dtype.ts";
 import { elementCount } from "../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "./bind.ts";
-import type { TapLists } from "./lists.ts";
+import type { ListSource, TapLists } from "./lists.ts";
 
 /** A place in the arena: its offset is known once the whole plan is. */
 export interface ArenaAddress {
@@ -52,18 +52,13 @@ export type ConstantData = Float32Array | Uint32Array | Uint8Array;
 /** Makes a block of constants once per key and answers its absolute address. */
 export type ConstantSource = (key: string, make: () => ConstantData) => number;
 
-/** Lists of taps in the arena, and what is known of them. */
-export interface PlacedLists extends Omit<TapLists, "words"> {
-  readonly address: number;
-}
-
 export interface ConstantSources {
   /** Constants of the model: one copy for all plans. */
   readonly weights: ConstantSource;
   /** Constants of one plan. */
   readonly table: ConstantSource;
   /** Lists of taps: one copy for all plans with a key, as long as there are any. */
-  readonly lists: (key: string, make: () => TapLists) => PlacedLists;
+  readonly lists: (key: string, source: () => ListSource) => TapLists;
 }
 
 /** What is proven of values. */
@@ -80,7 +75,7 @@ export interface PlanBuilder extends ValueRanges {
   /** What is made of constants: one copy for all plans where they are fixed. `kind` says what is made of them. */
   packed(from: readonly BoundValue[], kind: string, make: () => ConstantData): number;
   /** Lists made of constant weights; `kind` says how. */
-  lists(weights: BoundValue, kind: string, make: () => TapLists): PlacedLists;
+  lists(weights: BoundValue, kind: string, source: () => ListSource): TapLists;
   /** Where a value is: an input of the node. */
   read(value: BoundValue): Argument;
   /** Room for an output; it may take the place of `mayReplace` when that is not needed any more. */
@@ -133,10 +128,10 @@ export function draftNode(
     ...ranges,
     table,
     packed,
-    lists: ({ name, isFixed }, kind, make) =>
+    lists: ({ name, isFixed }, kind, source) =>
       lists(
         isFixed ? `${kind} of ${name}` : `${kind} of ${name} for ${bound.outputs[0]!.dims.join("x")}`,
-        make,
+        source,
       ),
     read(value) {
       if (value.constant) return packed([value], "raw", () => value.constant!.data as ConstantData);

@@ -19,11 +19,12 @@ import type { ValueFact } from "../src/core/ops/define-op.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
-import type { ConstantData, ConstantSource, ConstantSources, PlacedLists } from "./builder.ts";
+import type { ConstantData, ConstantSource, ConstantSources } from "./builder.ts";
 import { execute, executeTimed, type LinkedPlan, linkPlan } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
+import { makeLists, type TapLists } from "./lists.ts";
 import { type Plan, planGraph } from "./plan.ts";
 import { requireSupported } from "./support.ts";
 
@@ -73,7 +74,8 @@ interface CachedPlan {
 }
 
 interface SharedLists {
-  readonly lists: PlacedLists;
+  readonly lists: TapLists;
+  readonly block: number;
   users: number;
 }
 
@@ -133,12 +135,11 @@ function constantSource(arena: Arena, addresses: Map<string, number>): ConstantS
 }
 
 /** Places lists once per key, and counts the plan whose keys are in `used` as a user. */
-function listSource({ arena, lists }: State, used: Set<string>): ConstantSources["lists"] {
-  return (key, make) => {
+function listSource({ arena, kernels, lists }: State, used: Set<string>): ConstantSources["lists"] {
+  return (key, source) => {
     let known = lists.get(key);
     if (known === undefined) {
-      const { words, ...rest } = make();
-      known = { lists: { ...rest, address: place(arena, words) }, users: 0 };
+      known = { ...makeLists(source(), arena, kernels), users: 0 };
       lists.set(key, known);
     }
     if (!used.has(key)) known.users++;
@@ -156,7 +157,7 @@ function releaseConstants(
   for (const key of listKeys) {
     const shared = lists.get(key)!;
     if (--shared.users > 0) continue;
-    arena.release(shared.lists.address);
+    arena.release(shared.block);
     lists.delete(key);
   }
 }

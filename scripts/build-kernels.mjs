@@ -1,5 +1,5 @@
-// Compiles the kernels to one WebAssembly module per instruction set and writes each, deflated, as base64 in a TypeScript module, so
-// that nothing has to be fetched at run time. Deflated here it shrinks further than base64 does on its way to a browser.
+// Compiles the kernels to one WebAssembly module per instruction set and writes all of them to one TypeScript module, deflated
+// together and in base64, so that nothing has to be fetched at run time. What they have in common is stored once.
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -27,14 +27,29 @@ async function compile(level, flags) {
   return bytes;
 }
 
-async function writeModule(level, bytes) {
-  const folder = join(kernels, "generated");
-  await mkdir(folder, { recursive: true });
-  const packed = deflateRawSync(bytes, { level: 9 }).toString("base64");
-  const text = `// Written by scripts/build-kernels.mjs.\nexport const ${level}Kernels =\n  "${packed}";\n`;
-  await writeFile(join(folder, `${level}.ts`), text);
-  console.log(`${level} kernels: ${bytes.length} bytes, ${packed.length} packed`);
+const binaries = [];
+for (const [level, flags] of Object.entries(levels)) {
+  const bytes = await compile(level, flags);
+  binaries.push({ level, bytes });
+  console.log(`${level} kernels: ${bytes.length} bytes`);
 }
-
+const packed = deflateRawSync(Buffer.concat(binaries.map(({ bytes }) => bytes)), { level: 9 }).toString(
+  "base64",
+);
+const lengths = binaries.map(({ level, bytes }) => `  ${level}: ${bytes.length},\n`).join("");
 await rm(join(kernels, "generated"), { recursive: true, force: true });
-for (const [level, flags] of Object.entries(levels)) await writeModule(level, await compile(level, flags));
+await mkdir(join(kernels, "generated"), { recursive: true });
+await writeFile(
+  join(kernels, "generated", "binaries.ts"),
+  `// Written by scripts/build-kernels.mjs.
+
+/** Bytes of each module, in the order in which they lie. */
+export const lengths = {
+${lengths}} as const;
+
+/** All modules, deflated, in base64. */
+export const packed =
+  "${packed}";
+`,
+);
+console.log(`packed: ${packed.length} characters`);

@@ -1,23 +1,46 @@
 // Kernels as callable functions: chooses the best binary this engine can run and instantiates it over a given memory.
 
 import { AdderNetError } from "../../src/core/errors.ts";
-import { scalarKernels } from "./generated/scalar.ts";
-import { simdKernels } from "./generated/simd.ts";
+import { lengths, packed } from "./generated/binaries.ts";
 import type { KernelName } from "./table.ts";
 
-/** Binaries from the most to the least demanding: deflated, in base64. */
-const binaries = { simd: simdKernels, scalar: scalarKernels } as const;
-
-export type SimdLevel = keyof typeof binaries;
-export const simdLevels = Object.keys(binaries) as SimdLevel[];
+/** Instruction sets, the most demanding first. */
+export const simdLevels = ["simd", "scalar"] as const satisfies readonly (keyof typeof lengths)[];
+export type SimdLevel = (typeof simdLevels)[number];
 
 /** Arguments are numbers in the order of the table's `params`. */
 export type Kernels = { readonly [K in KernelName]: (...args: number[]) => void };
 
-async function bytesOf(level: SimdLevel): Promise<ArrayBuffer> {
-  const deflated = Uint8Array.from(atob(binaries[level]), (character) => character.charCodeAt(0));
-  const inflated = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Response(inflated).arrayBuffer();
+async function inflate(): Promise<Uint8Array<ArrayBuffer>> {
+  const text = atob(packed);
+  const deflated = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) deflated[i] = text.charCodeAt(i);
+  const { readable, writable } = new DecompressionStream("deflate-raw");
+  const writer = writable.getWriter();
+  const written = writer.write(deflated).then(() => writer.close());
+  const bytes = new Uint8Array(Object.values(lengths).reduce((sum, length) => sum + length, 0));
+  const reader = readable.getReader();
+  let at = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    bytes.set(part.value, at);
+    at += part.value.length;
+  }
+  await written;
+  return bytes;
+}
+
+let inflated: Promise<Uint8Array<ArrayBuffer>> | undefined;
+
+/** The module of an instruction set. */
+export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer>> {
+  inflated ??= inflate();
+  const bytes = await inflated;
+  let start = 0;
+  for (const [name, length] of Object.entries(lengths)) {
+    if (name === level) return bytes.subarray(start, start + length);
+    start += length;
+  }
+  throw new AdderNetError("ADN_WASM", `there are no ${level} kernels`);
 }
 
 /** The start of a module with one function of no parameters and no results, whose body is still to come. */
@@ -60,7 +83,7 @@ export function chooseLevel(wanted: SimdLevel | "auto"): SimdLevel {
 export async function loadKernels(level: SimdLevel, memory: WebAssembly.Memory): Promise<Kernels> {
   let module = compiled.get(level);
   if (module === undefined) {
-    module = bytesOf(level).then((bytes) => WebAssembly.compile(bytes));
+    module = binaryOf(level).then((bytes) => WebAssembly.compile(bytes));
     compiled.set(level, module);
   }
   try {

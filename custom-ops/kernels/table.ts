@@ -13,6 +13,7 @@ const list = {
   sparse: ["x", "lists", "scale", "bias", "sums", "z", "y", "scratch", "m", "perGroup", "p", "sumsStride", "yStride", "low", "high"],
   codesLinear: ["x", "w", "scale", "bias", "sums", "z", "y", "scratch", "k", "m", "rows", "xStride", "yStride", "low", "high"],
   codes: ["yZero", "zZero", "zScale"],
+  listTaps: ["w", "offsets", "y", "sums", "scratch", "k", "m", "first", "perGroup", "groupElements", "span"],
   windowSums: ["x", "taps", "y", "scratch", "channels", "groups", "length", "k", "p", "yStride"],
   expand: [
     "x", "masks", "y", "planes", "height", "width", "firstRow", "phases", "rows", "rowStride", "taps", "firstColumn", "dilation",
@@ -54,6 +55,10 @@ export const kernelTable = {
   u8_adder_sparse_f32_1x64: [...list.sparse, "shift"],
   /** y = 2·(S - shift[m]); sums below 2^23 */
   u8_adder_sparse_i32_1x64: ["x", "lists", "sums", "y", "scratch", "m", "perGroup", "p", "sumsStride", "yStride", "shift"],
+
+  // Lists of live taps out of weights [m][k]; scratch says where they end and how many there are (see list-taps.ts).
+  f32_list_taps: list.listTaps,
+  u8_list_taps: [...list.listTaps, "mostCode"],
 
   // Rows of codes: S = Σmin(x[r][k], w) + sums[m] - Σx[r]/2; w is [ceil(m/64)][k][64]; scale (doubled), bias, sums to whole panels.
   /** y as u8_adder_sparse_1x64 */
@@ -176,6 +181,21 @@ export function sparseScratchBytes(m: number): number {
 /** Scratch of the fully connected kernels over codes: a block's sums, a spare vector, and a row as a list of taps. */
 export function codesLinearScratchBytes(k: number): number {
   return 276 + 4 * k + 12 * Math.ceil(k / 257) + 4;
+}
+
+/** Scratch of the list makers: two answers, the open bundles, the taps of one segment by kind. */
+export function listScratchBytes(span: number): number {
+  return 104 + 5 * 4 * (span + 1);
+}
+
+/** What lists of m channels over k taps take at most. */
+export function listBytes(k: number, m: number, span: number, isCodes: boolean): number {
+  const chunks = Math.ceil(k / span);
+  // A segment has a count of plain and of single taps, one of sizes, and two words for each of three sizes; all but the last one
+  // have 257 taps at least.
+  const segments = Math.ceil(Math.min(k, span) / 257) + 1;
+  const headers = isCodes ? 1 + 9 * segments : 1;
+  return 4 * (1 + m * ((isCodes ? 1 : 2) * k + chunks * headers));
 }
 
 /** Scratch of the window sums: one plane of `length` elements. */

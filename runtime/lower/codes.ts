@@ -13,7 +13,7 @@ import { bandsOf, callWindowSums } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
 import { epilogueOf } from "../epilogue.ts";
-import { codeLists, mostCodeElements } from "../lists.ts";
+import { mostCodeElements } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { panelsOfColumns } from "../pack.ts";
 import {
@@ -106,10 +106,11 @@ function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder
   const to = outputOf(layer, end.residual, build);
   const bytes = elementBytes(y.type);
   const mostCode = Math.max(build.mostCode(x), padding);
-  const places = tapPlaces(layer, bands.layout);
-  const lists = build.lists(w, `codes to ${mostCode} ${layoutKey(layer, bands.layout)}`, () =>
-    codeLists(codesOf(w), filters, group, places(), mostCode),
-  );
+  const lists = build.lists(w, `codes to ${mostCode} ${layoutKey(layer, bands.layout)}`, () => ({
+    ...tapPlaces(layer, bands.layout),
+    weights: codesOf(w),
+    mostCode,
+  }));
   const window = callWindowSums({ plane, group, channels }, bands, "u8_window_sums", build);
   const affine = end.affine(1);
   const shift = build.table(`half sums of ${w.name}`, () => Float32Array.from(lists.sums, (sum) => sum / 2));
@@ -121,10 +122,10 @@ function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder
   build.explain(`min(x, w) over codes; ${livePercent(lists, layer)} % of the taps are live`);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
-    for (const { first, count, start } of lists.parts) {
+    for (const { first, count, address } of lists.parts) {
       const at = ((image * filters + first) * pixels + firstPixel) * bytes;
       const args = {
-        ...{ ...shared, x: planes, lists: lists.address + start * 4, m: count, p },
+        ...{ ...shared, x: planes, lists: address, m: count, p },
         sums: shifted(window.sums, Math.floor(first / shared.perGroup) * window.sumsStride),
         ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(to, at), shift: shifted(shift, first * 4) },
         ...(affine.scale !== undefined && { scale: shifted(affine.scale, first * 4) }),

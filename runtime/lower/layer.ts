@@ -4,9 +4,9 @@ import { groupOf } from "../../src/core/ops/conv.ts";
 import { type BoundWindow, bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
 import { elementCount } from "../../src/core/tensor.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import type { ArenaAddress, Argument, PlacedLists, PlanBuilder } from "../builder.ts";
+import type { ArenaAddress, Argument, PlanBuilder } from "../builder.ts";
 import { type Layout, type Plane, planeKey, planeOf, tapOffsets } from "../geometry.ts";
-import type { TapPlaces } from "../lists.ts";
+import type { ListSource, TapLists } from "../lists.ts";
 import { expandTo } from "./elementwise.ts";
 
 export interface Layer {
@@ -79,14 +79,20 @@ export function layoutKey({ plane, group }: Layer, layout: Layout): string {
   return `${planeKey(plane)},${layout.rows},${group}`;
 }
 
-export function tapPlaces({ plane, group, channels, filters }: Layer, layout: Layout): () => TapPlaces {
-  const [perGroup, inputs] = [filters / group, channels / group];
-  return () => ({
+/** Where the taps of a layer lie, for lists of its weights. */
+export function tapPlaces(
+  { plane, group, channels, filters }: Layer,
+  layout: Layout,
+): Omit<ListSource, "weights" | "mostCode"> {
+  const inputs = channels / group;
+  return {
+    channels: filters,
+    groups: group,
     offsets: tapOffsets(plane, layout, inputs),
-    groupStart: (channel) => Math.floor(channel / perGroup) * inputs * layout.length,
-  });
+    groupElements: inputs * layout.length,
+  };
 }
 
-export function livePercent({ live }: PlacedLists, { filters, k }: Layer): number {
+export function livePercent({ live }: TapLists, { filters, k }: Layer): number {
   return Math.round((100 * live) / Math.max(1, filters * k));
 }

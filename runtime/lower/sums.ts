@@ -10,10 +10,8 @@ import { getFloat } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { bandsOf, callWindowSums, tapTable } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type Argument, type PlacedLists, type PlanBuilder, shifted } from "../builder.ts";
+import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
 import { affineArguments, constantAffine, epilogueOf } from "../epilogue.ts";
-import type { Layout } from "../geometry.ts";
-import { floatLists } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
 import {
@@ -78,14 +76,13 @@ function rowsOf(w: BoundValue, k: number): (channel: number) => Float32Array {
   return (channel) => data.subarray(channel * k, (channel + 1) * k);
 }
 
-function affine(layer: Layer, family: Family, build: PlanBuilder, factor = 1) {
+function affine(layer: Layer, family: Family, build: PlanBuilder) {
   const { bound, w, filters, k } = layer;
   const { missing, image } = family;
   if (missing === undefined) return affineArguments(bound, build, filters, image);
   const row = rowsOf(w, k);
-  return affineArguments(bound, build, filters, `${image} ${factor}`, {
+  return affineArguments(bound, build, filters, image, {
     missing: (channel) => missing(Float64Array.from(row(channel))),
-    factor,
   });
 }
 
@@ -195,22 +192,20 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   });
 }
 
-function sparseLists(layer: Layer, layout: Layout, build: PlanBuilder): PlacedLists {
-  const { w, filters, group } = layer;
-  const places = tapPlaces(layer, layout);
-  return build.lists(w, `floats ${layoutKey(layer, layout)}`, () =>
-    floatLists(floatsOf(w.constant!), filters, group, places()),
-  );
-}
-
 function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
-  const { bound, x, plane, group, channels, filters, pixels } = layer;
+  const { bound, x, w, plane, group, channels, filters, pixels } = layer;
   const { low, high, residual } = epilogueOf(bound);
   const z = residualArgument(layer, residual, build);
   const bands = bandsOf(x, plane, 0, build);
   const y = outputOf(layer, residual, build);
-  const lists = sparseLists(layer, bands.layout, build);
-  const { scale, bias } = affine(layer, family, build, 2);
+  const lists = build.lists(w, `floats ${layoutKey(layer, bands.layout)}`, () => ({
+    ...tapPlaces(layer, bands.layout),
+    weights: floatsOf(w.constant!),
+  }));
+  const { scale, bias } = affineArguments(bound, build, filters, "sparse", {
+    missing: (channel) => -lists.sums[channel]!,
+    factor: 2,
+  });
   const window = callWindowSums({ plane, group, channels }, bands, "f32_window_sums", build);
   const shared = {
     scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
@@ -219,10 +214,10 @@ function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
   build.explain(`${family.why}; ${livePercent(lists, layer)} % of the taps are live`);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
-    for (const { first, count, start } of lists.parts) {
+    for (const { first, count, address } of lists.parts) {
       const at = ((image * filters + first) * pixels + firstPixel) * 4;
       build.call("f32_adder_sparse_1x28", {
-        ...{ ...shared, x: planes, lists: lists.address + start * 4, m: count, p },
+        ...{ ...shared, x: planes, lists: address, m: count, p },
         sums: shifted(window.sums, Math.floor(first / shared.perGroup) * window.sumsStride),
         ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(y, at) },
         ...{ scale: shifted(scale, first * 4), bias: shifted(bias, first * 4) },
@@ -268,12 +263,16 @@ function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void 
 const sparseDensity = 0.75;
 const sparsePixels = 16;
 
+/** Weights looked at to know their kind. */
+const samples = 4096;
+
 /** Share of weights above 0. */
 function liveShare({ w }: Layer): number {
   const weights = floatsOf(w.constant!);
-  let live = 0;
-  for (let i = 0; i < weights.length; i++) if (weights[i]! > 0) live++;
-  return live / Math.max(1, weights.length);
+  const step = Math.max(1, Math.floor(weights.length / samples));
+  let [live, seen] = [0, 0];
+  for (let i = 0; i < weights.length; i += step, seen++) if (weights[i]! > 0) live++;
+  return live / Math.max(1, seen);
 }
 
 function lowerSum(bound: BoundNode, build: PlanBuilder): void {

@@ -5,12 +5,13 @@ import { describe, expect, it } from "vitest";
 import { isLevelAvailable, simdLevels } from "../../custom-ops/kernels/load.ts";
 import {
   codesLinearScratchBytes,
+  listBytes,
+  listScratchBytes,
   sparseScratchBytes,
   windowSumsScratchBytes,
 } from "../../custom-ops/kernels/table.ts";
-import { codeLists, floatLists } from "../../runtime/lists.ts";
 import { panelsOfColumns } from "../../runtime/pack.ts";
-import { makeRandom, makeRig, randomFloats } from "./rig.ts";
+import { type KernelRig, makeRandom, makeRig, randomFloats } from "./rig.ts";
 
 interface SparseCase {
   readonly m: number;
@@ -116,6 +117,43 @@ function codeProblem(given: SparseCase, seed: number) {
   return { k, length, x, w, windowTaps, offsets, starts, sums, halfSums, random };
 }
 
+interface ListPlan {
+  readonly m: number;
+  readonly groups: number;
+  readonly offsets: Uint32Array;
+  /** Elements of the planes of one group. */
+  readonly groupElements: number;
+  readonly span?: number;
+}
+
+/** Makes lists with the kernel for them and checks what it says about them; answers their address. */
+function placeLists(
+  rig: KernelRig,
+  w: Float32Array | Uint8Array,
+  { m, groups, offsets, groupElements, span = 512 }: ListPlan,
+  mostCode?: number,
+): number {
+  const [k, isCodes] = [offsets.length, w instanceof Uint8Array];
+  const most = listBytes(k, m, span, isCodes);
+  const [y, sums] = [rig.byteOutput("lists", most), rig.byteOutput("sums", 8 * m)];
+  const scratch = rig.scratch(listScratchBytes(span));
+  const shared = {
+    ...{ offsets: rig.words("offsets", offsets), y, sums, scratch, k, m, first: 0 },
+    ...{ perGroup: m / groups, groupElements, span },
+  };
+  if (isCodes) rig.call("u8_list_taps", { ...shared, w: rig.bytes("w", w), mostCode: mostCode ?? 255 });
+  else rig.call("f32_list_taps", { ...shared, w: rig.floats("w", w) });
+  const [end, live] = rig.readIntegers(scratch, 2);
+  expect(end! - y).toBeLessThanOrEqual(most);
+  expect(live).toBe(Array.from(w).filter((weight) => weight > 0).length);
+  const totals = Array.from({ length: m }, (_, r) =>
+    Array.from(w.subarray(r * k, (r + 1) * k)).reduce((sum, weight) => sum + Math.abs(weight), 0),
+  );
+  const made = new Float64Array(rig.readBytes(sums, 8 * m).buffer);
+  for (const [r, total] of totals.entries()) expect(made[r]).toBeCloseTo(total, 6);
+  return y;
+}
+
 /** Scale and bias that spread the sums over the codes. */
 function affineOf(sums: Int32Array, m: number, p: number, random: () => number) {
   const [scale, bias] = [new Float32Array(m), new Float32Array(m)];
@@ -161,10 +199,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     const integers = rig.output("integers", m * p);
     const shared = {
       x: from,
-      lists: rig.words(
-        "lists",
-        codeLists(w, m, groups, { offsets: problem.offsets, groupStart: problem.starts }, mostCode).words,
-      ),
+      lists: placeLists(rig, w, { ...problem, m, groups, groupElements: channels * length }, mostCode),
       sums: windowSums,
       sumsStride,
       scratch: rig.scratch(sparseScratchBytes(m)),
@@ -229,7 +264,7 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     const y = rig.output("y", m * p);
     rig.call("f32_adder_sparse_1x28", {
       x: from,
-      lists: rig.words("lists", floatLists(ws, m, groups, { offsets, groupStart: starts }).words),
+      lists: placeLists(rig, ws, { m, groups, offsets, groupElements: channels * length, span: 128 }),
       scale: rig.floats("scale", double(scale)),
       bias: rig.floats("bias", givenBias),
       sums: windowSums,
@@ -354,10 +389,12 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     });
     rig.call("u8_adder_sparse_1x64", {
       x: from,
-      lists: rig.words(
-        "lists",
-        codeLists(Uint8Array.of(0), 1, 1, { offsets: Uint32Array.of(0), groupStart: () => 0 }, 255).words,
-      ),
+      lists: placeLists(rig, Uint8Array.of(0), {
+        m: 1,
+        groups: 1,
+        offsets: Uint32Array.of(0),
+        groupElements: p,
+      }),
       scale: rig.floats("scale", [-1]),
       bias: rig.floats("bias", [0]),
       sums,

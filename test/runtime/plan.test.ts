@@ -6,7 +6,7 @@ import { makeArena } from "../../runtime/arena.ts";
 import { bind } from "../../runtime/bind.ts";
 import { fuseEpilogues } from "../../runtime/fuse.ts";
 import { createExecutor } from "../../runtime/index.ts";
-import type { TapLists } from "../../runtime/lists.ts";
+import type { ListSource } from "../../runtime/lists.ts";
 import { type Plan, planGraph } from "../../runtime/plan.ts";
 import { rangesOf } from "../../runtime/ranges.ts";
 import { floatAttribute, intAttribute, intsAttribute } from "../../src/core/ir/attributes.ts";
@@ -138,7 +138,14 @@ function planOf(model: Model): Plan {
     make();
     return ++next;
   };
-  const lists = (_key: string, make: () => TapLists) => ({ ...make(), address: ++next });
+  const lists = (_key: string, source: () => ListSource) => {
+    const { channels } = source();
+    return {
+      parts: [{ first: 0, count: channels, address: ++next }],
+      sums: new Float64Array(channels),
+      live: 0,
+    };
+  };
   return planGraph(fuseEpilogues(bind(model, shapes)), { weights: count, table: count, lists });
 }
 

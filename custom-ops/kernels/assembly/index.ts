@@ -8,6 +8,7 @@ export { f32_expand, u8_expand } from "./expand";
 export { u8_adder_linear_1x64, u8_adder_linear_f32_1x64, u8_adder_linear_i32_1x64 } from "./fully-connected";
 export { f32_adder_4x8, f32_adder_min_4x8, f32_conv_4x8 } from "./image";
 export { f32_adder_linear_4x8, f32_adder_min_linear_4x8, f32_linear_4x8 } from "./linear";
+export { f32_list_taps, u8_list_taps } from "./list-taps";
 export { f32_pack_rows } from "./pack";
 export { f32_log_softmax, f32_softmax } from "./softmax";
 export { f32_adder_sparse_1x28, u8_adder_sparse_1x64, u8_adder_sparse_f32_1x64, u8_adder_sparse_i32_1x64 } from "./sparse";
