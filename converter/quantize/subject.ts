@@ -209,9 +209,10 @@ export function quantizationSubject(model: Model, exclude: ReadonlySet<string>):
     makeLayer(node, model, facts, resultOf(node, wiring) ? "codes" : "float"),
   );
   const values = codedValues(layers, wiring);
-  const coded = new Set(values.flatMap(({ members }) => members));
+  // A value's first member is made by a layer or rounded as it is, also where it is a pool that makes it.
+  const pooled = new Set(values.flatMap(({ members }) => members.slice(1)));
   const carriers = new Set(
-    graph.nodes.filter((node) => isCarrier(node, wiring.opset) && coded.has(node.outputs[0]!)),
+    graph.nodes.filter((node) => isCarrier(node, wiring.opset) && pooled.has(node.outputs[0]!)),
   );
   return { model, facts, layers, values, carriers, skipped };
 }

@@ -12,7 +12,7 @@ import {
 } from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { encodeModel } from "../../core/onnx/index.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import { elementCount, type Tensor } from "../../core/tensor.ts";
 import { type CalibrationImages, imageCount, imageFeeds } from "../calibration-samples.ts";
 import { measureCodeSpeed } from "../code-speed.ts";
 import { defineCommand, type Flags, type FlagType, type FlagValues } from "../command.ts";
@@ -83,7 +83,11 @@ const flags = {
     help: "use this table in place of --data; without it, the table is written beside OUT",
   },
   ...normalisationFlags,
-  batch: { type: types.positiveInteger, placeholder: "N", default: 8, help: "images per run" },
+  batch: {
+    type: types.positiveInteger,
+    placeholder: "N",
+    help: "images per run (default: 8, fewer where images are large)",
+  },
   memory: {
     type: types.positiveInteger,
     placeholder: "MB",
@@ -93,6 +97,9 @@ const flags = {
   "no-check": { help: "write without verifying" },
   dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
 } as const satisfies Flags;
+
+/** Input elements in one run: every value that layers read is kept for it. */
+const batchElements = 2 ** 17;
 
 type QuantizeFlags = FlagValues<typeof flags>;
 
@@ -129,9 +136,10 @@ function openImages(file: ModelFile, given: QuantizeFlags, context: Context): Ca
   const input = imageInput(file.model, "quantize");
   context.progress(`reading ${given.data}`, 0, 1);
   const samples = openSamples(given.data!, cacheFolder(context.env, given.dir), "train");
-  imageDims(input, samples);
+  const elements = elementCount(imageDims(input, samples));
+  const batch = given.batch ?? Math.max(1, Math.min(8, Math.floor(batchElements / elements)));
   const normalisation = chooseNormalisation(samples, file.model, given);
-  return { samples, input, normalisation, limit: given.samples, batch: given.batch };
+  return { samples, input, normalisation, limit: given.samples, batch };
 }
 
 const phases = { observe: "observing", fit: "fitting layers" } as const;
