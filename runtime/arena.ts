@@ -4,6 +4,7 @@ import { AdderNetError } from "../src/core/errors.ts";
 
 const pageBytes = 65536;
 const largestPages = 65536;
+const smallestReserve = 4096;
 const alignment = 64;
 /** Kept free at both ends of the memory: kernels read whole vectors beyond their operands. */
 const margin = 512;
@@ -26,9 +27,21 @@ export interface Arena {
 
 const blockSize = (bytes: number): number => Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
 
+/** A shared memory reserves its maximum at once, and some hosts have less room than others. */
+function makeSharedMemory(): WebAssembly.Memory {
+  for (let maximum = largestPages; maximum > smallestReserve; maximum /= 2) {
+    try {
+      return new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+    } catch {}
+  }
+  return new WebAssembly.Memory({ initial: 1, maximum: smallestReserve, shared: true });
+}
+
 /** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
-export function makeArena(): Arena {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: largestPages });
+export function makeArena(isShared = false): Arena {
+  const memory = isShared
+    ? makeSharedMemory()
+    : new WebAssembly.Memory({ initial: 1, maximum: largestPages });
   const free: Span[] = [{ start: margin, end: pageBytes - margin }];
   const used = new Map<number, number>();
 

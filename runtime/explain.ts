@@ -19,6 +19,8 @@ export interface StepTime extends StepExplanation {
 export interface PlanExplanation {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   readonly outputs: Readonly<Record<string, readonly number[]>>;
+  /** Threads among which its larger steps are divided. */
+  readonly threads: number;
   /** Bytes for the values of one run. */
   readonly arenaBytes: number;
   readonly steps: readonly StepExplanation[];
@@ -45,10 +47,11 @@ export function describeStep({ where, fused, why, calls }: Plan["steps"][number]
   return { node: where, fused, kernels, why };
 }
 
-export function describePlan({ steps, inputs, outputs, arenaBytes }: Plan): PlanExplanation {
+export function describePlan({ steps, inputs, outputs, arenaBytes }: Plan, threads: number): PlanExplanation {
   return {
     inputs: dimsByName(inputs),
     outputs: dimsByName(outputs),
+    threads,
     arenaBytes,
     steps: steps.map(describeStep),
   };

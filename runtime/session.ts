@@ -3,6 +3,7 @@
 import { ops } from "../custom-ops/index.ts";
 import {
   chooseLevel,
+  compileKernels,
   isLevelAvailable,
   type Kernels,
   loadKernels,
@@ -20,18 +21,27 @@ import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
 import type { ConstantData, ConstantSource, ConstantSources } from "./builder.ts";
-import { execute, executeTimed, type LinkedPlan, linkPlan } from "./execute.ts";
+import { execute, executeTimed, type LinkedPlan, type Run } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
 import { makeLists, type TapLists } from "./lists.ts";
 import { type Plan, planGraph } from "./plan.ts";
 import { requireSupported } from "./support.ts";
+import { type Arrangement, arrangePlan } from "./threads/arrange.ts";
+import { chooseThreads, leastGain, requireThreadCount, type ThreadChoice } from "./threads/choice.ts";
+import { encodePrograms, linkPhases, placedBytes } from "./threads/place.ts";
+import { type PublishedProgram, startTeam, type Team } from "./threads/team.ts";
+import { makeTurns } from "./threads/turns.ts";
 
 export interface SessionOptions {
   /** Instruction set of the kernels: the best this engine has ("auto"), or one by name. */
   readonly simd?: SimdLevel | "auto";
-  /** Threads asked for. This runtime computes on the calling thread; `explain()` says so. */
+  /**
+   * Threads that share the work of a run, the calling one among them; 1 unless given. "auto": as many as cores, at most 4, and 1
+   * for models that would gain little. Where no threads can be had one is used, and `explain()` says why. Results do not depend
+   * on it.
+   */
   readonly threads?: number | "auto";
   /** Bytes of a file beside the model, for weights kept outside it. */
   readonly externalData?: ReadExternalData;
@@ -50,13 +60,16 @@ export interface Session {
   readonly outputNames: readonly string[];
   readonly inputMetadata: readonly ValueMetadata[];
   readonly outputMetadata: readonly ValueMetadata[];
-  /** Runs the model once. Throws ADN_FEED for unfit feeds, ADN_DISPOSED after `dispose`. The answers are copies. */
+  /**
+   * Runs the model once; runs take turns, and the feeds of one must stay as they are until it ends. The answers are copies.
+   * Throws ADN_FEED for unfit feeds, ADN_DISPOSED after `dispose`, ADN_WASM when a thread is lost: the next run starts new ones.
+   */
   run(feeds: Feeds): Promise<Record<string, Tensor>>;
   /** Which kernels run, why, and how much memory they use. */
   explain(): SessionExplanation;
   /** Runs the model once, as `run` does, and answers what each step took in place of the results. */
   profile(feeds: Feeds): Promise<readonly StepTime[]>;
-  /** Frees the session's memory. Further runs throw ADN_DISPOSED. */
+  /** Stops the session's threads when the runs so far have ended, and frees its memory. Further runs throw ADN_DISPOSED. */
   dispose(): Promise<void>;
 }
 
@@ -66,6 +79,7 @@ const knownOptions = ["simd", "threads", "externalData"];
 
 interface CachedPlan {
   readonly plan: Plan;
+  readonly arrangement: Arrangement;
   readonly linked: LinkedPlan;
   /** Addresses of the plan's own constants. */
   readonly tables: readonly number[];
@@ -79,9 +93,17 @@ interface SharedLists {
   users: number;
 }
 
+/** The threads of a session. */
+interface Threads {
+  choice: ThreadChoice;
+  team?: Team;
+}
+
 interface State {
   readonly model: Model;
+  readonly level: SimdLevel;
   readonly kernels: Kernels;
+  readonly threads: Threads;
   readonly arena: Arena;
   readonly constants: ConstantCache;
   /** Addresses of packed weights by what they are made of. */
@@ -106,12 +128,7 @@ function requireOptions(options: SessionOptions): void {
       found: String(simd),
     });
   }
-  if (threads !== "auto" && !(Number.isInteger(threads) && threads >= 1)) {
-    throw new AdderNetError("ADN_USAGE", "threads is out of range", {
-      expected: '"auto" or >= 1',
-      found: String(threads),
-    });
-  }
+  requireThreadCount(threads);
 }
 
 /** Copies constants into the arena and answers their address. */
@@ -162,19 +179,52 @@ function releaseConstants(
   }
 }
 
+let plansSoFar = 0;
+
+/** Copies the programs of the other threads to where these read them. */
+function publishPrograms(arena: Arena, programs: readonly Float64Array<ArrayBuffer>[]): PublishedProgram[] {
+  return programs.map((program) => {
+    const address = arena.allocate(program.byteLength);
+    new Float64Array(arena.memory.buffer, address, program.length).set(program);
+    return { address, words: program.length };
+  });
+}
+
+/** The plan's work for all threads, or for one where more gain too little. */
+function arrange({ threads }: State, plan: Plan): Arrangement {
+  const { most, isAuto } = threads.choice;
+  const shared = arrangePlan(plan, { threads: most });
+  return isAuto && shared.gain < leastGain ? arrangePlan(plan, { threads: 1 }) : shared;
+}
+
+function linkPlan({ arena, kernels, values }: State, plan: Plan, arrangement: Arrangement): LinkedPlan {
+  const base = values.address;
+  const programs = publishPrograms(arena, encodePrograms(arrangement, plan, base));
+  return { number: plansSoFar++, base, phases: linkPhases(arrangement, plan, base, kernels), programs };
+}
+
+function releasePrograms({ arena }: State, { programs }: LinkedPlan): void {
+  for (const { address } of programs) arena.release(address);
+}
+
+function relinkPlans(state: State): void {
+  for (const [key, cached] of state.plans) {
+    releasePrograms(state, cached.linked);
+    state.plans.set(key, { ...cached, linked: linkPlan(state, cached.plan, cached.arrangement) });
+  }
+}
+
 function releasePlan(state: State, key: string): void {
-  const { tables, lists } = state.plans.get(key)!;
+  const { tables, lists, linked } = state.plans.get(key)!;
   releaseConstants(state, tables, lists);
+  releasePrograms(state, linked);
   state.plans.delete(key);
 }
 
 /** Puts the block of values somewhere else, or makes it larger; every plan is linked to it again. */
 function placeValues(state: State, bytes: number): void {
-  const { arena, plans, kernels } = state;
-  state.values = { address: arena.allocate(bytes), bytes };
-  for (const [key, cached] of plans) {
-    plans.set(key, { ...cached, linked: linkPlan(cached.plan, state.values.address, kernels) });
-  }
+  state.values = { address: state.arena.allocate(bytes), bytes };
+  relinkPlans(state);
 }
 
 /** Room for a plan's values. */
@@ -191,7 +241,7 @@ function reserveValues(state: State, bytes: number): void {
 }
 
 function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
-  const { model, kernels, arena, constants, weights } = state;
+  const { model, arena, constants, weights } = state;
   const tables = new Map<string, number>();
   const lists = new Set<string>();
   try {
@@ -200,9 +250,10 @@ function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>):
       table: constantSource(arena, tables),
       lists: listSource(state, lists),
     });
-    reserveValues(state, plan.arenaBytes);
-    const linked = linkPlan(plan, state.values.address, kernels);
-    return { plan, linked, tables: [...tables.values()], lists };
+    const arrangement = arrange(state, plan);
+    reserveValues(state, placedBytes(plan, arrangement));
+    const linked = linkPlan(state, plan, arrangement);
+    return { plan, arrangement, linked, tables: [...tables.values()], lists };
   } catch (error) {
     releaseConstants(state, tables.values(), lists);
     throw error;
@@ -225,24 +276,48 @@ function planFor(state: State, shapes: ReadonlyMap<string, readonly number[]>): 
   return made;
 }
 
-/** The feeds in the graph's order, and the plan for their shapes. */
-function prepare(state: State, feeds: Feeds) {
+const isShared = ({ linked }: CachedPlan): boolean => linked.programs.length > 0;
+
+/** Starts the threads where they are not there yet or were lost; with one thread from then on where they cannot be had. */
+async function ensureTeam(state: State): Promise<void> {
+  const { threads, level, arena } = state;
+  if (threads.choice.most === 1 || (threads.team !== undefined && threads.team.failure() === undefined))
+    return;
+  const lost = threads.team;
+  delete threads.team;
+  await lost?.stop();
+  const module = await compileKernels(level, true);
+  const team = await startTeam({ arena, module, threads: threads.choice.most });
+  if (typeof team !== "string") {
+    threads.team = team;
+    return;
+  }
+  threads.choice = { most: 1, reason: team, isAuto: threads.choice.isAuto };
+  for (const [key, cached] of state.plans) {
+    state.plans.set(key, { ...cached, arrangement: arrange(state, cached.plan) });
+  }
+  relinkPlans(state);
+}
+
+/** What a run of these feeds works with. */
+async function prepare(state: State, feeds: Feeds): Promise<Run> {
   const { inputs } = state.model.graph;
   const tensors = checkFeeds(feeds, inputs);
   const shapes = new Map(inputs.map(({ name }, index) => [name, tensors[index]!.dims]));
-  return { tensors, ...planFor(state, shapes) };
+  if (isShared(planFor(state, shapes))) await ensureTeam(state);
+  const { plan, linked } = planFor(state, shapes);
+  return { plan, linked, memory: state.arena.memory, feeds: tensors, team: state.threads.team };
 }
 
-function runOnce(state: State, feeds: Feeds): Record<string, Tensor> {
-  const { tensors, plan, linked } = prepare(state, feeds);
-  const results = execute(plan, linked, state.arena.memory, tensors);
+async function runOnce(state: State, feeds: Feeds): Promise<Record<string, Tensor>> {
+  const results = await execute(await prepare(state, feeds));
   return Object.fromEntries(state.model.graph.outputs.map(({ name }, index) => [name, results[index]!]));
 }
 
-function profileOnce(state: State, feeds: Feeds): StepTime[] {
-  const { tensors, plan, linked } = prepare(state, feeds);
-  const times = executeTimed(plan, linked, state.arena.memory, tensors);
-  return plan.steps.map((step, index) => ({ ...describeStep(step), milliseconds: times[index]! }));
+async function profileOnce(state: State, feeds: Feeds): Promise<StepTime[]> {
+  const run = await prepare(state, feeds);
+  const times = await executeTimed(run);
+  return run.plan.steps.map((step, index) => ({ ...describeStep(step), milliseconds: times[index]! }));
 }
 
 function metadataOf({ name }: ValueInfo, facts: ReadonlyMap<string, ValueFact>): ValueMetadata {
@@ -266,11 +341,13 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
   requireOptions(options);
   requireSupported(model);
   const level = chooseLevel(options.simd ?? "auto");
-  const arena = makeArena();
-  const kernels = await loadKernels(level, arena.memory);
+  const threads: Threads = { choice: chooseThreads(options.threads ?? 1) };
+  const arena = makeArena(threads.choice.most > 1);
   let state: State | undefined = {
     model,
-    kernels,
+    level,
+    kernels: await loadKernels(level, arena.memory),
+    threads,
     arena,
     constants: new Map(),
     weights: new Map(),
@@ -285,30 +362,44 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
   const { graph } = model;
   const facts = inferShapes(graph, model.opsetImports, ops, { functions: model.functions });
   const shapes = fixedShapes(graph.inputs);
-  if (shapes !== undefined) planFor(state, shapes);
-  return {
+  const isNeeded = shapes !== undefined && isShared(planFor(state, shapes));
+  if (isNeeded || !threads.choice.isAuto) await ensureTeam(state);
+  const inTurn = makeTurns();
+  const session: Session = {
     inputNames: graph.inputs.map(({ name }) => name),
     outputNames: graph.outputs.map(({ name }) => name),
     inputMetadata: graph.inputs.map((info) => metadataOf(info, facts)),
     outputMetadata: graph.outputs.map((info) => metadataOf(info, facts)),
-    run: async (feeds) => runOnce(use(), feeds),
-    profile: async (feeds) => profileOnce(use(), feeds),
+    run: async (feeds) => {
+      const used = use();
+      return inTurn(() => runOnce(used, feeds));
+    },
+    profile: async (feeds) => {
+      const used = use();
+      return inTurn(() => profileOnce(used, feeds));
+    },
     explain: () => {
       const { plans, weights } = use();
       return {
         simd: { level, reason: levelReason(level, options.simd ?? "auto") },
-        threads: { count: 1, reason: threadsReason(options.threads ?? 1) },
+        threads: describeThreads(threads, [...plans.values()]),
         weightBlocks: weights.size,
         usedBytes: arena.usedBytes(),
         memoryBytes: arena.memory.buffer.byteLength,
-        plans: [...plans.values()].map(({ plan }) => describePlan(plan)),
+        plans: [...plans.values()].map(({ plan, linked }) => describePlan(plan, linked.programs.length + 1)),
       };
     },
     dispose: async () => {
       state = undefined;
+      await inTurn(async () => threads.team?.stop());
     },
   };
+  forgotten.register(session, threads);
+  return session;
 }
+
+/** Sessions that are dropped without `dispose` leave no threads behind. */
+const forgotten = new FinalizationRegistry<Threads>(({ team }) => team?.stop());
 
 function levelReason(level: SimdLevel, wanted: SimdLevel | "auto"): string {
   if (wanted !== "auto") return "asked for";
@@ -316,8 +407,17 @@ function levelReason(level: SimdLevel, wanted: SimdLevel | "auto"): string {
   return better.length === 0 ? "the best there is" : `this engine cannot run ${better.join(", ")}`;
 }
 
-function threadsReason(wanted: number | "auto"): string {
-  return wanted === 1 ? "asked for" : "this runtime computes on the calling thread";
+function describeThreads(
+  { choice, team }: Threads,
+  plans: readonly CachedPlan[],
+): SessionExplanation["threads"] {
+  const { most, reason, isAuto } = choice;
+  if (team !== undefined || most === 1) return { count: most, reason };
+  if (plans.length === 0) return { count: 1, reason: `${reason}: up to ${most} once input shapes are known` };
+  return {
+    count: 1,
+    reason: isAuto ? `${reason}, but more threads would gain little` : reason,
+  };
 }
 
 /**

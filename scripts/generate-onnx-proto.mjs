@@ -21,10 +21,12 @@ const pbjsOptions = [
   ["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-service"],
 ].flat();
 
-/** What pbjs writes for both modules and nothing here uses: defaults, copying constructors. */
+/** What pbjs writes for both modules and nothing here uses: defaults, copying constructors, which field of a oneof is set. */
 const unusedEverywhere = [
   /^\s*this\.\w+ = \[\];\n/gm,
   /^\s*\w+\.prototype\.\w+ = (null|\$util\.emptyArray);\n/gm,
+  /^\s*let \$oneOfFields;\n/gm,
+  /^\s*\$Object\.defineProperty\(\w+\.prototype, "\w+", \{\n\s*get: .*\n.*\n\s*\}\);\n/gm,
   /^\s*if \(properties\)\n.*\n.*\n.*this\[keys\[i\]\] = properties\[keys\[i\]\];\n/gm,
 ];
 
@@ -35,7 +37,15 @@ const unusedEverywhere = [
 const modules = {
   "read-proto": {
     flag: "--no-encode",
-    unusedCode: [...unusedEverywhere, /^\s*if \(!reader\.discardUnknown\) \{\n.*\n.*\n\s*\}\n/gm],
+    unusedCode: [
+      ...unusedEverywhere,
+      /^\s*if \(!\(reader instanceof \$Reader\)\)\n.*\n/gm,
+      /^\s*let start = reader\.pos;\n/gm,
+      /^\s*if \(!reader\.discardUnknown\) \{\n.*\n.*\n\s*\}\n/gm,
+      // Groups: ONNX has none.
+      /^\s*if \(tag === _end\) \{\n.*\n.*\n\s*\}\n/gm,
+      /^\s*if \(_end !== \$undefined\)\n.*\n/gm,
+    ],
     part: "Reader",
     declaration: "export function decodeModelProto(bytes: Uint8Array): ModelProto;",
   },
@@ -57,7 +67,25 @@ async function schemaWithoutEnums() {
   return schema.replaceAll(/^ *enum \w+ \{[^}]*\}\n/gm, "");
 }
 
-async function staticCode({ flag, unusedCode }) {
+const decodeFunction =
+  /(\S+\.decode) = function (\(.*\) \{[\s\S]*?new )\S+?(\(\);[\s\S]*?)switch \((.*)\) \{([\s\S]*?)^\}\n(^reader\.skipType[\s\S]*?^\};)/gm;
+
+/** pbjs writes the same frame around the fields of every message: once is enough. A field that is taken answers true. */
+function withSharedFrame(source) {
+  let frame;
+  const shared = source
+    .replaceAll(/^\s+/gm, "")
+    .replaceAll(decodeFunction, (_, name, head, middle, field, fields, end) => {
+      const own = `$Message => $take => function ${head}$Message${middle}if ($take(message, reader, ${field}, wireType, _depth)) continue;\n${end}`;
+      frame ??= own;
+      if (own !== frame) throw new Error(`pbjs writes another frame for ${name}`);
+      const taking = fields.replaceAll("continue;", "return true;");
+      return `${name} = $decode(${name.replace(".decode", "")})((message, reader, field, wireType, _depth) => {\nswitch (field) {${taking}}\n});`;
+    });
+  return shared.replace("export const onnx", `const $decode = ${frame}\nexport const onnx`);
+}
+
+async function staticCode({ flag, unusedCode, part }) {
   const { main } = require("protobufjs-cli/pbjs");
   const scratch = await mkdtemp(join(tmpdir(), "onnx-proto-"));
   try {
@@ -66,7 +94,8 @@ async function staticCode({ flag, unusedCode }) {
     await new Promise((done, fail) => {
       main([...pbjsOptions, flag, "--out", out, schema], (error) => (error ? fail(error) : done()));
     });
-    return withoutUnusedCode(await readFile(out, "utf8"), unusedCode);
+    const source = await readFile(out, "utf8");
+    return withoutUnusedCode(part === "Reader" ? withSharedFrame(source) : source, unusedCode);
   } finally {
     await rm(scratch, { recursive: true });
   }
@@ -99,10 +128,42 @@ const floats = `
   exports.writeDoubleLE = (value, bytes, position) => at(bytes, position).setFloat64(0, value, true);
 `;
 
+/** What protobufjs defines by a name: from a line that begins the definition to the last one that is indented or closes it. */
+const definition =
+  /^(?!module)(?:function (?=\w)|(?:\w+\.\w+ =\s+)?\w+\.(?:prototype\.)?)(\w+)(?: = |\().*(?:\n(?=[ }\n]).*)*\n/gm;
+const comments = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
+const library = ["reader", "writer", "util/minimal", "util/utf8", "util/longbits"].map((name) =>
+  require.resolve(`protobufjs/src/${name}.js`),
+);
+
+/** Sources of protobufjs without what is defined by names that appear neither in `users` nor in what these name in turn. */
+async function reachedLibrary(files, users) {
+  const sources = new Map();
+  for (const file of files) sources.set(file, (await readFile(file, "utf8")).replace(comments, ""));
+  const definitions = [...sources.values()].flatMap((source) => [...source.matchAll(definition)]);
+  const rest = [...sources.values()].map((source) => source.replace(definition, ""));
+  // Members are reached as .name or "name", functions as name.
+  const names = (text) => text.match(/\.\w+|"\w+"|\w+/g) ?? [];
+  const named = new Set([...users, ...rest].flatMap(names));
+  const isNamed = (text, name) =>
+    text.startsWith("function") ? named.has(name) : named.has(`.${name}`) || named.has(`"${name}"`);
+  const pending = new Set(definitions);
+  for (let before = -1; before !== pending.size; ) {
+    before = pending.size;
+    for (const found of pending) {
+      if (!isNamed(found[0], found[1])) continue;
+      pending.delete(found);
+      for (const name of names(found[0])) named.add(name);
+    }
+  }
+  const isReached = (text, name) => (isNamed(text, name) ? text : "");
+  return new Map([...sources].map(([file, source]) => [file, source.replace(definition, isReached)]));
+}
+
 /** Parts of protobufjs that encode and decode never reach, and its optional Long. */
 const unused = /^(long|\.\/(aspromise|base64|eventemitter))$|util\/base64$/;
 
-function modulesFrom(sources) {
+function modulesFrom(sources, library) {
   return {
     name: "generated-modules",
     setup(bundler) {
@@ -114,13 +175,20 @@ function modulesFrom(sources) {
         contents: sources[path],
         resolveDir: root,
       }));
+      bundler.onLoad({ filter: /protobufjs/ }, ({ path }) =>
+        library.has(path) ? { contents: library.get(path) } : undefined,
+      );
     },
   };
 }
 
 async function bundle(name, module) {
+  const entry = join(root, folder, `schema/${name}.js`);
+  const code = await staticCode(module);
+  const part = require.resolve(`protobufjs/src/${module.part.toLowerCase()}.js`);
+  const files = library.filter((file) => file === part || /util/.test(file));
   const { outputFiles } = await build({
-    entryPoints: [join(root, folder, `schema/${name}.js`)],
+    entryPoints: [entry],
     bundle: true,
     minify: true,
     write: false,
@@ -132,18 +200,21 @@ async function bundle(name, module) {
       js: "// Generated by scripts/generate-onnx-proto.mjs. Contains protobuf.js: see LICENSE.protobufjs.txt.",
     },
     plugins: [
-      modulesFrom({
-        "onnx-static": await staticCode(module),
-        "protobufjs-minimal": minimal(module.part),
-        "protobufjs/minimal.js": minimalForStatic(module.part),
-        "./float": floats,
-      }),
+      modulesFrom(
+        {
+          "onnx-static": code,
+          "protobufjs-minimal": minimal(module.part),
+          "protobufjs/minimal.js": minimalForStatic(module.part),
+          "./float": floats,
+        },
+        await reachedLibrary(files, [code, await readFile(entry, "utf8")]),
+      ),
     ],
   });
-  const code = outputFiles[0].text;
-  if (/\beval\b|\bFunction\s*\(|\brequire\s*\(\s*"/.test(code))
+  const { text } = outputFiles[0];
+  if (/\beval\b|\bFunction\s*\(|\brequire\s*\(\s*"/.test(text))
     throw new Error("the bundle evaluates or requires code");
-  return code;
+  return text;
 }
 
 const scalarTypes = {

@@ -43,6 +43,30 @@ export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer
   throw new AdderNetError("ADN_WASM", `there are no ${level} kernels`);
 }
 
+/** How a binary declares its one import: one entry, env.memory, a memory without a maximum. */
+const memoryImport = "\x01\x03env\x06memory\x02\x00";
+/** No import begins later than this. */
+const importReach = 4096;
+
+/** The same binary with its memory declared as shared: flag 3, and behind the initial size the largest maximum. */
+function sharingMemory(binary: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const at = String.fromCharCode(...binary.subarray(0, importReach)).indexOf(memoryImport);
+  const flag = at + memoryImport.length - 1;
+  const maximum = [0x80, 0x80, 0x04];
+  const shared = new Uint8Array(binary.length + maximum.length);
+  shared.set(binary.subarray(0, flag + 2));
+  shared[at - 1]! += maximum.length;
+  shared[flag] = 3;
+  shared.set(maximum, flag + 2);
+  shared.set(binary.subarray(flag + 2), flag + 2 + maximum.length);
+  return shared;
+}
+
+/** Whether other threads can use a memory too. */
+export function isSharedMemory({ buffer }: WebAssembly.Memory): boolean {
+  return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
+}
+
 /** The start of a module with one function of no parameters and no results, whose body is still to come. */
 const emptyModule = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0];
 /** Small modules that are valid where a binary is: for SIMD one that drops a vector constant. */
@@ -51,7 +75,7 @@ const probes: Record<SimdLevel, readonly number[]> = {
   scalar: [...emptyModule, 10, 4, 1, 2, 0, 0x0b],
 };
 
-const compiled = new Map<SimdLevel, Promise<WebAssembly.Module>>();
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 function requireWebAssembly(): void {
   if (typeof WebAssembly === "object") return;
@@ -79,18 +103,25 @@ export function chooseLevel(wanted: SimdLevel | "auto"): SimdLevel {
   );
 }
 
-/** The kernels of a binary over `memory`; each binary is compiled once per process. */
-export async function loadKernels(level: SimdLevel, memory: WebAssembly.Memory): Promise<Kernels> {
-  let module = compiled.get(level);
+/** A binary for shared memories or for a memory of its own thread, compiled once per process. */
+export function compileKernels(level: SimdLevel, isShared: boolean): Promise<WebAssembly.Module> {
+  const key = `${level} ${isShared ? "shared" : "own"}`;
+  let module = compiled.get(key);
   if (module === undefined) {
-    module = binaryOf(level).then((bytes) => WebAssembly.compile(bytes));
-    compiled.set(level, module);
+    module = binaryOf(level).then((bytes) => WebAssembly.compile(isShared ? sharingMemory(bytes) : bytes));
+    compiled.set(key, module);
+    module.catch(() => compiled.delete(key));
   }
+  return module;
+}
+
+/** The kernels of a binary over `memory`. */
+export async function loadKernels(level: SimdLevel, memory: WebAssembly.Memory): Promise<Kernels> {
   try {
-    const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
+    const module = await compileKernels(level, isSharedMemory(memory));
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
     return exports as unknown as Kernels;
   } catch (cause) {
-    compiled.delete(level);
     throw new AdderNetError("ADN_WASM", `the ${level} kernels could not be started`, { cause });
   }
 }

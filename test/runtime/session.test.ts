@@ -368,14 +368,6 @@ describe("explain", () => {
     expect(plan!.steps[1]!.kernels).toHaveProperty("f32_adder_sparse_1x28", 2);
     expect(plan!.steps[1]!.why).toMatch(/never negative/);
   });
-
-  it("says why one thread only", async () => {
-    const session = await createExecutor(smallNetwork(), { threads: 4 });
-    expect(session.explain().threads).toEqual({
-      count: 1,
-      reason: expect.stringContaining("calling thread"),
-    });
-  });
 });
 
 describe("profile", () => {

@@ -1,0 +1,139 @@
+// How the work of a plan is shared: its calls as phases of tasks. The tasks of a phase need nothing of each other; all of them
+// end before the next phase begins.
+
+import type { Call } from "../builder.ts";
+import type { Plan } from "../plan.ts";
+import { chainsOf, independentRuns } from "./dependence.ts";
+import { divideCall, nanosecondsOf } from "./divisions.ts";
+
+/** Calls one after the other, all of one step of the plan. */
+export interface Task {
+  readonly calls: readonly Call[];
+  readonly step: number;
+}
+
+export interface Phase {
+  readonly tasks: readonly Task[];
+  /** Whether every thread takes tasks of it, in any order; otherwise the calling thread does all of them, in theirs. */
+  readonly isShared: boolean;
+  /** Whether every thread has its own copy of the buffers that only the step needs. */
+  readonly hasCopies: boolean;
+}
+
+export interface Arrangement {
+  readonly threads: number;
+  /** The first one is the calling thread's: what it has to do before others can begin. */
+  readonly phases: readonly Phase[];
+  /** How many times as fast as on one thread this should be. */
+  readonly gain: number;
+}
+
+export interface ArrangeOptions {
+  readonly threads: number;
+  /** Nanoseconds of work from which sharing it pays. */
+  readonly smallest?: number;
+}
+
+/** What a shared phase costs beside its work: waking, taking tasks, cache lines on their way. */
+const meetingNanoseconds = 2_000;
+const smallestShared = 10_000;
+/** Work of a task that is long enough for taking it to cost nothing. */
+const ampleTask = 50_000;
+/** More tasks than threads, so that a thread that is late or slow leaves its share to the others. */
+const mostTasksPerThread = 4;
+
+const timeOfCalls = (calls: readonly Call[]): number =>
+  calls.reduce((sum, call) => sum + nanosecondsOf(call), 0);
+
+const timeOfTasks = (tasks: readonly Task[]): number =>
+  tasks.reduce((sum, { calls }) => sum + timeOfCalls(calls), 0);
+
+/** When the last thread is done, if each takes the next task as soon as it has ended one. */
+function timeShared(tasks: readonly Task[], threads: number): number {
+  const loads = new Float64Array(threads);
+  for (const { calls } of tasks) loads[loads.indexOf(Math.min(...loads))]! += timeOfCalls(calls);
+  return Math.max(...loads);
+}
+
+const timeOfPhase = ({ tasks, isShared }: Phase, threads: number): number =>
+  isShared ? timeShared(tasks, threads) + meetingNanoseconds : timeOfTasks(tasks);
+
+const timeOfPhases = (phases: readonly Phase[], threads: number): number =>
+  phases.reduce((sum, phase) => sum + timeOfPhase(phase, threads), 0);
+
+/** As many parts as there are threads, or a multiple where they stay ample. */
+function partsOf(call: Call, threads: number, smallest: number): Call[] {
+  const time = nanosecondsOf(call);
+  if (time < smallest) return [call];
+  const perThread = Math.min(mostTasksPerThread, Math.max(1, Math.floor(time / (threads * ampleTask))));
+  return divideCall(call, threads, perThread);
+}
+
+/** What dividing calls must at least gain where there are enough of them: parts are slower than the whole in other ways. */
+const priceOfDividing = 1.08;
+
+function phaseOfRun(calls: readonly Call[], step: number, { threads, smallest = 0 }: ArrangeOptions): Phase {
+  const asTasks = (all: readonly Call[]) => all.map((call): Task => ({ calls: [call], step }));
+  const whole = asTasks(calls);
+  if (threads === 1 || timeOfCalls(calls) < smallest) {
+    return { tasks: whole, isShared: false, hasCopies: false };
+  }
+  const divided = asTasks(calls.flatMap((call) => partsOf(call, threads, smallest)));
+  const isGain = timeShared(whole, threads) > priceOfDividing * timeShared(divided, threads);
+  const tasks = isGain ? divided : whole;
+  return { tasks, isShared: tasks.length > 1, hasCopies: false };
+}
+
+/** Chains as tasks; short ones together. */
+function phaseOfChains(
+  chains: readonly Call[][],
+  step: number,
+  { threads, smallest = 0 }: ArrangeOptions,
+): Phase {
+  const total = chains.reduce((sum, calls) => sum + timeOfCalls(calls), 0);
+  const enough = Math.max(smallest, total / (2 * threads * mostTasksPerThread));
+  const tasks: Call[][] = [];
+  let time = Number.POSITIVE_INFINITY;
+  for (const chain of chains) {
+    if (time >= enough) {
+      tasks.push([]);
+      time = 0;
+    }
+    tasks.at(-1)!.push(...chain);
+    time += timeOfCalls(chain);
+  }
+  return { tasks: tasks.map((calls) => ({ calls, step })), isShared: tasks.length > 1, hasCopies: true };
+}
+
+/** A step call by call, or in chains where that is faster. */
+function phasesOfStep({ steps, buffers }: Plan, step: number, options: ArrangeOptions): Phase[] {
+  const { calls } = steps[step]!;
+  const { threads, smallest = 0 } = options;
+  const together = independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
+  if (threads === 1 || timeOfCalls(calls) < smallest) return together;
+  const chains = chainsOf(calls, buffers);
+  if (chains.length < 2) return together;
+  const apart = phaseOfChains(chains, step, options);
+  return timeOfPhases([apart], threads) < timeOfPhases(together, threads) ? [apart] : together;
+}
+
+/** Phases of the calling thread alone that follow each other are one. */
+function joined(phases: readonly Phase[]): Phase[] {
+  const result: Phase[] = [];
+  for (const phase of phases) {
+    const last = result.at(-1);
+    if (last === undefined || last.isShared || phase.isShared) result.push(phase);
+    else result[result.length - 1] = { ...last, tasks: [...last.tasks, ...phase.tasks] };
+  }
+  return result;
+}
+
+export function arrangePlan(plan: Plan, options: ArrangeOptions): Arrangement {
+  const given = { smallest: smallestShared, ...options };
+  const { threads } = given;
+  const start: Phase = { tasks: [], isShared: false, hasCopies: false };
+  const phases = joined([start, ...plan.steps.flatMap((_, step) => phasesOfStep(plan, step, given))]);
+  const alone = phases.reduce((sum, { tasks }) => sum + timeOfTasks(tasks), 0);
+  const gain = alone / Math.max(1, timeOfPhases(phases, threads));
+  return { threads, phases, gain };
+}
