@@ -11,41 +11,13 @@ import { afterEach, describe, expect, it, test, vi } from "vitest";
 import { createExecutor, type Session } from "../../runtime/index.ts";
 import { chooseThreads } from "../../runtime/threads/choice.ts";
 import { controlWords, type WorkerStart } from "../../runtime/threads/control.ts";
-import { intsAttribute } from "../../src/core/ir/attributes.ts";
-import { makeNode } from "../../src/core/ir/edit.ts";
-import type { Dim, Model } from "../../src/core/ir/model.ts";
+import type { Model } from "../../src/core/ir/model.ts";
 import { encodeModel } from "../../src/core/onnx/index.ts";
-import type { Tensor } from "../../src/core/tensor.ts";
-import { emptyGraph, emptyModel } from "../core/one-node-model.ts";
-import { randomTensor } from "../core/suites/op-case.ts";
 import { float64Outputs, largestError, levels } from "./compare.ts";
+import { network, networkFeeds } from "./threads-network.ts";
 
 const threadsModule = process.getBuiltinModule("node:worker_threads");
 const system = process.getBuiltinModule("node:os");
-
-const adder = (from: string, weights: string, to: string) =>
-  makeNode("Adder2d", [from, weights], [to], [["pads", intsAttribute([1, 1, 1, 1])]], { domain: "addernet" });
-
-/** x (1,16,side,side) -> adder -> ReLU -> adder + ReLU's output -> global mean -> y (1,16): milliseconds of work at a side of 64. */
-function network(side: Dim): Model {
-  const nodes = [
-    adder("x", "w1", "a"),
-    makeNode("Relu", ["a"], ["r"]),
-    adder("r", "w2", "b"),
-    makeNode("Add", ["b", "r"], ["c"]),
-    makeNode("GlobalAveragePool", ["c"], ["y"]),
-  ];
-  const shape = [1, 16, side, side];
-  const input = { name: "x", type: { kind: "tensor", elemType: "float32", shape } } as const;
-  const model = emptyModel(emptyGraph(nodes, [input], [{ name: "y" }]), 13);
-  model.opsetImports.set("addernet", 1);
-  for (const [index, name] of ["w1", "w2"].entries()) {
-    model.graph.initializers.set(name, randomTensor([16, 16, 3, 3], index));
-  }
-  return model;
-}
-
-const feeds = (side = 64): Record<string, Tensor> => ({ x: randomTensor([1, 16, side, side], 9) });
 
 const sessions: Session[] = [];
 async function start(model: Model, options: Parameters<typeof createExecutor>[1]): Promise<Session> {
@@ -82,13 +54,13 @@ function watchWorkers(): { worker: Worker; start: () => WorkerStart }[] {
 
 describe("answers", () => {
   test.each(levels)("are the same bits with 1, 2, 3 and 4 threads, %s", async (simd) => {
-    const alone = await (await start(network(64), { simd })).run(feeds());
-    expect(largestError(alone.y!, float64Outputs(network(64), feeds()).get("y")!)).toBeLessThan(1e-5);
+    const alone = await (await start(network(64), { simd })).run(networkFeeds());
+    expect(largestError(alone.y!, float64Outputs(network(64), networkFeeds()).get("y")!)).toBeLessThan(1e-5);
     for (const threads of [2, 3, 4]) {
       const session = await start(network(64), { simd, threads });
       expect(session.explain().threads).toEqual({ count: threads, reason: "asked for" });
       expect(session.explain().plans[0]!.threads).toBe(threads);
-      for (let run = 0; run < 20; run++) expect(await session.run(feeds())).toEqual(alone);
+      for (let run = 0; run < 20; run++) expect(await session.run(networkFeeds())).toEqual(alone);
     }
   });
 
@@ -96,30 +68,33 @@ describe("answers", () => {
     const session = await start(network("S"), { threads: 2 });
     const alone = await start(network("S"), {});
     for (const side of [40, 64, 33, 90, 8, 64, 120, 41, 42, 43, 44, 45, 46, 40, 64]) {
-      expect(await session.run(feeds(side)), `side ${side}`).toEqual(await alone.run(feeds(side)));
+      expect(await session.run(networkFeeds(side)), `side ${side}`).toEqual(
+        await alone.run(networkFeeds(side)),
+      );
     }
   });
 
   it("do not mix when runs are asked for at once", async () => {
     const session = await start(network("S"), { threads: 3 });
     const sides = [64, 40, 64, 50, 40, 64];
-    const found = await Promise.all(sides.map((side) => session.run(feeds(side))));
+    const found = await Promise.all(sides.map((side) => session.run(networkFeeds(side))));
     const alone = await start(network("S"), {});
-    for (const [index, side] of sides.entries()) expect(found[index]).toEqual(await alone.run(feeds(side)));
+    for (const [index, side] of sides.entries())
+      expect(found[index]).toEqual(await alone.run(networkFeeds(side)));
   });
 
   it("go on after a run that is refused", async () => {
     const session = await start(network(64), { threads: 2 });
-    const [refused, answered] = [session.run({}), session.run(feeds())];
+    const [refused, answered] = [session.run({}), session.run(networkFeeds())];
     await expect(refused).rejects.toMatchObject({ code: "ADN_FEED" });
-    expect(await answered).toEqual(await (await start(network(64), {})).run(feeds()));
+    expect(await answered).toEqual(await (await start(network(64), {})).run(networkFeeds()));
   });
 });
 
 it("profiles threads as it does one: every step, within the time of the whole", async () => {
   const session = await start(network(64), { threads: 2 });
   const begin = performance.now();
-  const steps = await session.profile(feeds());
+  const steps = await session.profile(networkFeeds());
   const elapsed = performance.now() - begin;
   expect(steps.map(({ milliseconds: _, ...step }) => step)).toEqual(session.explain().plans[0]!.steps);
   for (const { milliseconds } of steps) expect(milliseconds).toBeGreaterThan(0);
@@ -151,7 +126,7 @@ describe('"auto"', () => {
     withCores(4);
     const started = watchWorkers();
     const session = await start(network(3), { threads: "auto" });
-    await session.run(feeds(3));
+    await session.run(networkFeeds(3));
     expect(session.explain().threads).toEqual({ count: 1, reason: expect.stringMatching(/gain little/) });
     expect(session.explain().plans[0]!.threads).toBe(1);
     expect(started).toHaveLength(0);
@@ -160,9 +135,9 @@ describe('"auto"', () => {
     withCores(2);
     const session = await start(network("S"), { threads: "auto" });
     expect(session.explain().threads).toEqual({ count: 1, reason: expect.stringMatching(/up to 2 once/) });
-    await session.run(feeds(3));
+    await session.run(networkFeeds(3));
     expect(session.explain().threads.count).toBe(1);
-    await session.run(feeds(64));
+    await session.run(networkFeeds(64));
     expect(session.explain().threads.count).toBe(2);
     expect(session.explain().plans.map(({ threads }) => threads)).toEqual([1, 2]);
   });
@@ -212,12 +187,12 @@ describe("one thread is used, and explain says why,", () => {
     },
   ];
   test.each(refusals)("$name", async ({ arrange, reason }) => {
-    const alone = await (await start(network(64), {})).run(feeds());
+    const alone = await (await start(network(64), {})).run(networkFeeds());
     arrange();
     const session = await start(network(64), { threads: 4 });
     expect(session.explain().threads).toEqual({ count: 1, reason: expect.stringMatching(reason) });
     expect(session.explain().plans[0]!.threads).toBe(1);
-    expect(await session.run(feeds())).toEqual(alone);
+    expect(await session.run(networkFeeds())).toEqual(alone);
   });
 
   it("when a worker does not answer in 5 seconds", async () => {
@@ -232,7 +207,7 @@ describe("one thread is used, and explain says why,", () => {
       count: 1,
       reason: expect.stringMatching(/not start in 5 s/),
     });
-    expect(Object.keys(await session.run(feeds()))).toEqual(["y"]);
+    expect(Object.keys(await session.run(networkFeeds()))).toEqual(["y"]);
   });
 });
 
@@ -240,9 +215,9 @@ describe("a lost worker", () => {
   it("that was idle is replaced", async () => {
     const started = watchWorkers();
     const session = await start(network(64), { threads: 2 });
-    const before = await session.run(feeds());
+    const before = await session.run(networkFeeds());
     await started[0]!.worker.terminate();
-    expect(await session.run(feeds())).toEqual(before);
+    expect(await session.run(networkFeeds())).toEqual(before);
     expect(started).toHaveLength(2);
     expect(session.explain().threads.count).toBe(2);
   });
@@ -250,21 +225,21 @@ describe("a lost worker", () => {
   it("that had taken nothing does not hurt the run", async () => {
     const started = watchWorkers();
     const session = await start(network(64), { threads: 2 });
-    const before = await session.run(feeds());
+    const before = await session.run(networkFeeds());
     void started[0]!.worker.terminate();
-    expect(await session.run(feeds())).toEqual(before);
+    expect(await session.run(networkFeeds())).toEqual(before);
   });
 
   it("that had taken work fails the run in words, and the next one works", async () => {
     const started = watchWorkers();
     const session = await start(network(64), { threads: 2 });
-    const before = await session.run(feeds());
+    const before = await session.run(networkFeeds());
     // As if the worker had taken the next task and were never to end it.
     const { memory, control } = started[0]!.start();
     const words = new Int32Array(memory.buffer, control);
     Atomics.add(words, controlWords.taken, 1);
-    const run = session.run(feeds());
-    const next = session.run(feeds());
+    const run = session.run(networkFeeds());
+    const next = session.run(networkFeeds());
     setTimeout(() => started[0]!.worker.terminate(), 100);
     await expect(run).rejects.toMatchObject({
       code: "ADN_WASM",
@@ -277,11 +252,11 @@ describe("a lost worker", () => {
   it("with no successor to be had leaves one thread", async () => {
     const started = watchWorkers();
     const session = await start(network(64), { threads: 2 });
-    const before = await session.run(feeds());
+    const before = await session.run(networkFeeds());
     vi.restoreAllMocks();
     vi.spyOn(threadsModule, "Worker", "get").mockReturnValue(undefined as never);
     await started[0]!.worker.terminate();
-    expect(await session.run(feeds())).toEqual(before);
+    expect(await session.run(networkFeeds())).toEqual(before);
     expect(session.explain().threads).toEqual({
       count: 1,
       reason: expect.stringMatching(/no worker could be started/),
@@ -298,24 +273,24 @@ describe("dispose", () => {
     await session.dispose();
     await Promise.all(ends);
     await session.dispose();
-    await expect(session.run(feeds())).rejects.toMatchObject({ code: "ADN_DISPOSED" });
+    await expect(session.run(networkFeeds())).rejects.toMatchObject({ code: "ADN_DISPOSED" });
   });
 
   it("lets the runs before it end", async () => {
     const session = await createExecutor(network(64), { threads: 2 });
-    const runs = [session.run(feeds()), session.run(feeds())];
+    const runs = [session.run(networkFeeds()), session.run(networkFeeds())];
     const disposed = session.dispose();
     const [first, second] = await Promise.all(runs);
     expect(first).toEqual(second);
     await disposed;
-    await expect(session.run(feeds())).rejects.toMatchObject({ code: "ADN_DISPOSED" });
+    await expect(session.run(networkFeeds())).rejects.toMatchObject({ code: "ADN_DISPOSED" });
   });
 
   it("leaves nothing behind, a hundred times over", async () => {
     const grow = async (count: number): Promise<number> => {
       for (let index = 0; index < count; index++) {
         const session = await createExecutor(network(16), { threads: 2 });
-        await session.run(feeds(16));
+        await session.run(networkFeeds(16));
         await session.dispose();
       }
       return process.memoryUsage().rss;
