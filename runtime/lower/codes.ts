@@ -164,14 +164,20 @@ function affineOf(
   });
 }
 
+/** A residual, unless it is a constant that adds nothing: models carry such where a function needs all of its inputs. */
+function residualOf({ inputs: [, , , , , , z, , zero] }: BoundNode): BoundValue | undefined {
+  const nothing = numberOf(zero);
+  return z?.constant && codesOf(z).every((code) => code === nothing) ? undefined : z;
+}
+
 function lowerQLinearAdder2d(bound: BoundNode, build: PlanBuilder): void {
-  const [, xZero, , scale, bias, yZeroPoint, residual, zScale, zZero] = bound.inputs;
+  const [, xZero, , scale, bias, yZeroPoint, , zScale, zZero] = bound.inputs;
   const { yMin, yMax } = codeBounds(bound.node, bound.where);
   const yZero = numberOf(yZeroPoint);
   const end: End = {
     sparse: "u8_adder_sparse_1x64",
     linear: "u8_adder_linear_1x64",
-    residual,
+    residual: residualOf(bound),
     affine: affineOf(
       [scale!, bias!],
       floatsOf(scale!.constant!),

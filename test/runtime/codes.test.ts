@@ -225,6 +225,16 @@ const chains: readonly { name: string; nodes: Node[]; constants: Record<string, 
     },
   ];
 
+it("a residual that adds nothing costs nothing", async () => {
+  const nodes = [
+    layer("q", "a", ["nothing", "step", "zero"]),
+    makeNode("DequantizeLinear", ["a", "step", "zero"], ["y"]),
+  ];
+  const nothing: Tensor = { type: "uint8", data: Uint8Array.of(7), dims: [1] };
+  const model = quantizedModel(nodes, { w: weights([6, 6, 3, 3], 255), ...affine, nothing });
+  expect(kernelCalls(await expectLikeReferences(model, "scalar"))).not.toHaveProperty("b8_copy");
+});
+
 const integerSums = makeNode("AdderInteger2d", ["q", "w", "zero"], ["i"], [["pads", intsAttribute(same)]], {
   domain: "addernet",
 });
