@@ -183,18 +183,22 @@ export function codesLinearScratchBytes(k: number): number {
   return 276 + 4 * k + 12 * Math.ceil(k / 257) + 4;
 }
 
+/** Taps of the largest bundle in a list, and bundles that are open while one is made. */
+const bundleTaps = 16;
+const openBundles = 4;
+
 /** Scratch of the list makers: two answers, the open bundles, the taps of one segment by kind. */
 export function listScratchBytes(span: number): number {
-  return 104 + 5 * 4 * (span + 1);
+  return 8 + openBundles * (8 + 4 * bundleTaps) + (bundleTaps + 1) * 4 * (span + 1);
 }
 
 /** What lists of m channels over k taps take at most. */
 export function listBytes(k: number, m: number, span: number, isCodes: boolean): number {
   const chunks = Math.ceil(k / span);
-  // A segment has a count of plain and of single taps, one of sizes, and two words for each of three sizes; all but the last one
-  // have 257 taps at least.
+  // A segment has a count of plain and of single taps, one of sizes, and two words for each size: those of two and more taps, and two
+  // of plain taps; all but the last segment have 257 taps at least.
   const segments = Math.ceil(Math.min(k, span) / 257) + 1;
-  const headers = isCodes ? 1 + 9 * segments : 1;
+  const headers = isCodes ? 1 + (3 + 2 * (bundleTaps + 1)) * segments : 1;
   return 4 * (1 + m * ((isCodes ? 1 : 2) * k + chunks * headers));
 }
 

@@ -44,6 +44,15 @@ const cases: readonly SparseCase[] = [
   ...[3, 31, 63, 85, 127, 130].map(
     (mostWeight): SparseCase => ({ m: 3, p: 64, channels: 8, window: 9, mostWeight }),
   ),
+  // Bundles of all sizes, with taps left over.
+  ...[1, 2, 3, 5, 7, 15, 16, 31, 63, 85, 127].flatMap((mostCode): SparseCase[] => [
+    { m: 3, p: 65, channels: 11, window: 9, mostCode, mostWeight: mostCode },
+    { m: 2, p: 64, channels: 37, window: 3, mostCode, mostWeight: mostCode, extremes: true, dead: 0 },
+  ]),
+  ...[9, 16, 31, 48].map(
+    (p): SparseCase => ({ m: 2, p, channels: 7, window: 9, mostCode: 15, mostWeight: 40 }),
+  ),
+  { m: 2, p: 33, channels: 150, window: 9, mostCode: 15, mostWeight: 16 },
   // Sums that leave 16 bits: several segments.
   ...[256, 257, 258, 600].map(
     (channels): SparseCase => ({ m: 2, p: 20, channels, window: 1, extremes: true, dead: 0 }),

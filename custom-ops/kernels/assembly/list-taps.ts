@@ -53,12 +53,13 @@ export function f32_list_taps(
 /** What the weights of a segment, and of a bundle, add up to at most. */
 const segmentLimit: u32 = 65535;
 const bundleLimit: u32 = 255;
-const bundleTaps: u32 = 4;
+/** Beyond that, what a bundle costs beside its taps does not count. */
+const bundleTaps: u32 = 16;
 /** Bundles that are open at the same time: enough to fill most of them, few enough to look through. */
 const openBundles: usize = 4;
 
 /** An open bundle in scratch: sum of its weights, number of its taps, the taps. */
-const openBytes: usize = 24;
+const openBytes: usize = 72;
 /** Closed bundles of one size: their taps' number, then the taps. Single taps are bundles of one; plain taps stand in front. */
 @inline
 function pileBytes(span: i32): usize {
@@ -108,16 +109,38 @@ function appendPile(pile: usize, y: usize): usize {
   return y + bytes;
 }
 
+/** Plain taps as bundles of one size, and of what is left. */
+function writePlainBundles(pile: usize, y: usize, sizes: usize, size: u32): usize {
+  let from = pile + 4;
+  for (let left = load<u32>(pile); left > 0; ) {
+    const taps = min(left, size);
+    const count = left / taps;
+    const bytes = <usize>(taps * count) << 2;
+    store<u32>(sizes, load<u32>(sizes) + 1);
+    store<u32>(y, (taps << 2) | 1);
+    store<u32>(y, count, 4);
+    memory.copy(y + 8, from, bytes);
+    y += 8 + bytes;
+    from += bytes;
+    left -= taps * count;
+  }
+  store<u32>(pile, 0);
+  return y;
+}
+
 /** Writes a segment and empties the piles; answers where the list goes on. */
-function writeSegment(y: usize, open: usize, piles: usize, span: i32): usize {
+function writeSegment(y: usize, open: usize, piles: usize, span: i32, plainSize: u32): usize {
   for (let i: usize = 0; i < openBundles; i++) closeBundle(open + i * openBytes, piles, span);
   const singles = piles + pileBytes(span);
+  const plain = load<u32>(piles);
   const sizes = y + 8;
-  store<u32>(y, load<u32>(piles));
+  store<u32>(y, plainSize == 1 ? plain : 0);
   store<u32>(y, load<u32>(singles), 4);
   store<u32>(sizes, 0);
-  y = appendPile(piles, y + 12);
+  y += 12;
+  if (plainSize == 1) y = appendPile(piles, y);
   y = appendPile(singles, y);
+  if (plainSize > 1) y = writePlainBundles(piles, y, sizes, plainSize);
   for (let size: u32 = 2; size <= bundleTaps; size++) {
     const pile = piles + <usize>size * pileBytes(span);
     const count = load<u32>(pile);
@@ -131,8 +154,8 @@ function writeSegment(y: usize, open: usize, piles: usize, span: i32): usize {
 }
 
 /**
- * Lists as sum-codes.ts reads them. `mostCode` bounds the codes of x: of a weight that large or larger the minimum is x itself. Such a
- * plain tap is cheaper than a single one, but where several fit into a bundle that is cheaper still.
+ * Lists as sum-codes.ts reads them. `mostCode` bounds the codes of x: of a weight that large or larger the minimum is x itself, which
+ * makes the tap a plain one.
  */
 export function u8_list_taps(
   w: usize, offsets: usize, y: usize, sums: usize, scratch: usize,
@@ -140,7 +163,7 @@ export function u8_list_taps(
 ): void {
   const open = scratch + 8;
   const piles = open + openBundles * openBytes;
-  const hasPlain = mostCode + mostCode > bundleLimit;
+  const plainSize = min(bundleTaps, max<u32>(1, bundleLimit / max<u32>(1, mostCode)));
   let live: u32 = 0;
   memory.fill(sums, 0, <usize>m << 3);
   memory.fill(open, 0, openBundles * openBytes);
@@ -162,7 +185,7 @@ export function u8_list_taps(
         if (code == 0) continue;
         const weight = min(code, mostCode);
         if (inSegment + weight > segmentLimit) {
-          y = writeSegment(y, open, piles, span);
+          y = writeSegment(y, open, piles, span, plainSize);
           segments++;
           inSegment = 0;
         }
@@ -170,10 +193,10 @@ export function u8_list_taps(
         sum += code;
         live++;
         const tap = ((start + tapAt(offsets, i)) << 8) | weight;
-        if (hasPlain && weight == mostCode) pushTap(piles, tap);
+        if (weight == mostCode) pushTap(piles, tap);
         else addToBundle(tap, weight, open, piles, span);
       }
-      y = writeSegment(y, open, piles, span);
+      y = writeSegment(y, open, piles, span, plainSize);
       store<u32>(header, segments);
       const total = sums + (<usize>channel << 3);
       store<f64>(total, load<f64>(total) + <f64>sum);

@@ -1,9 +1,10 @@
 // Sums of min(x, w) over some live taps of one output channel, sixteen pixels of codes to a vector.
 //
 // A list of taps starts with its number of segments. The weights of a segment add up to less than 2^16, so that its sums fit 16 bits.
-// A segment is: count of plain taps, count of single taps, count of sizes; the plain taps (w >= every x: the sum of x itself); the
-// single taps; then for each size: bytes of one bundle, count of bundles, the bundles. The weights of a bundle add up to less than
-// 256, so that its minima are summed in bytes. A tap is offset·256 + w, the offset in bytes.
+// A segment is: count of plain taps, count of single taps, count of sizes; the plain taps (w >= every x: the minimum is x itself); the
+// single taps; then for each size: bytes of one bundle, and 1 more where its taps are plain, count of bundles, the bundles. The weights
+// of a bundle add up to less than 256, so that its minima are summed in bytes: the fewer bits codes have, the more of them. A tap is
+// offset·256 + w, the offset in bytes.
 //
 // Pixels are bytes, but sums are kept in lanes of 16 bits: in `all` those of both pixels of a lane, the second one 256-fold, and in
 // `high` the second one alone. Modulo 2^16 the first is their difference.
@@ -95,40 +96,75 @@ function addSegmentVector<N>(x: usize, list: usize, from: usize, to: usize): usi
     tap += 4;
   }
   for (let sizes = load<u32>(list, 8); sizes > 0; sizes--) {
-    const bytes = <usize>load<u32>(tap);
+    const kind = load<u32>(tap);
+    const bytes = <usize>(kind & ~1);
     end = tap + 8 + bytes * <usize>load<u32>(tap, 4);
     tap += 8;
-    while (tap < end) {
-      let at = addressOf(x, tap);
-      let w = v128.load8_splat(tap);
-      let v0 = i8x16.min_u(v128.load(at), w);
-      let v1 = n > 1 ? i8x16.min_u(v128.load(at, 16), w) : w;
-      let v2 = n > 2 ? i8x16.min_u(v128.load(at, 32), w) : w;
-      let v3 = n > 3 ? i8x16.min_u(v128.load(at, 48), w) : w;
-      const last = tap + bytes;
-      tap += 4;
-      while (tap < last) {
-        at = addressOf(x, tap);
-        w = v128.load8_splat(tap);
-        v0 = i8x16.add(v0, i8x16.min_u(v128.load(at), w));
-        if (n > 1) v1 = i8x16.add(v1, i8x16.min_u(v128.load(at, 16), w));
-        if (n > 2) v2 = i8x16.add(v2, i8x16.min_u(v128.load(at, 32), w));
-        if (n > 3) v3 = i8x16.add(v3, i8x16.min_u(v128.load(at, 48), w));
+    if (kind & 1) {
+      while (tap < end) {
+        let at = addressOf(x, tap);
+        let v0 = v128.load(at);
+        let v1 = n > 1 ? v128.load(at, 16) : v0;
+        let v2 = n > 2 ? v128.load(at, 32) : v0;
+        let v3 = n > 3 ? v128.load(at, 48) : v0;
+        const last = tap + bytes;
         tap += 4;
+        while (tap < last) {
+          at = addressOf(x, tap);
+          v0 = i8x16.add(v0, v128.load(at));
+          if (n > 1) v1 = i8x16.add(v1, v128.load(at, 16));
+          if (n > 2) v2 = i8x16.add(v2, v128.load(at, 32));
+          if (n > 3) v3 = i8x16.add(v3, v128.load(at, 48));
+          tap += 4;
+        }
+        all0 = i16x8.add(all0, v0);
+        high0 = i16x8.add(high0, i16x8.shr_u(v0, 8));
+        if (n > 1) {
+          all1 = i16x8.add(all1, v1);
+          high1 = i16x8.add(high1, i16x8.shr_u(v1, 8));
+        }
+        if (n > 2) {
+          all2 = i16x8.add(all2, v2);
+          high2 = i16x8.add(high2, i16x8.shr_u(v2, 8));
+        }
+        if (n > 3) {
+          all3 = i16x8.add(all3, v3);
+          high3 = i16x8.add(high3, i16x8.shr_u(v3, 8));
+        }
       }
-      all0 = i16x8.add(all0, v0);
-      high0 = i16x8.add(high0, i16x8.shr_u(v0, 8));
-      if (n > 1) {
-        all1 = i16x8.add(all1, v1);
-        high1 = i16x8.add(high1, i16x8.shr_u(v1, 8));
-      }
-      if (n > 2) {
-        all2 = i16x8.add(all2, v2);
-        high2 = i16x8.add(high2, i16x8.shr_u(v2, 8));
-      }
-      if (n > 3) {
-        all3 = i16x8.add(all3, v3);
-        high3 = i16x8.add(high3, i16x8.shr_u(v3, 8));
+    } else {
+      while (tap < end) {
+        let at = addressOf(x, tap);
+        let w = v128.load8_splat(tap);
+        let v0 = i8x16.min_u(v128.load(at), w);
+        let v1 = n > 1 ? i8x16.min_u(v128.load(at, 16), w) : w;
+        let v2 = n > 2 ? i8x16.min_u(v128.load(at, 32), w) : w;
+        let v3 = n > 3 ? i8x16.min_u(v128.load(at, 48), w) : w;
+        const last = tap + bytes;
+        tap += 4;
+        while (tap < last) {
+          at = addressOf(x, tap);
+          w = v128.load8_splat(tap);
+          v0 = i8x16.add(v0, i8x16.min_u(v128.load(at), w));
+          if (n > 1) v1 = i8x16.add(v1, i8x16.min_u(v128.load(at, 16), w));
+          if (n > 2) v2 = i8x16.add(v2, i8x16.min_u(v128.load(at, 32), w));
+          if (n > 3) v3 = i8x16.add(v3, i8x16.min_u(v128.load(at, 48), w));
+          tap += 4;
+        }
+        all0 = i16x8.add(all0, v0);
+        high0 = i16x8.add(high0, i16x8.shr_u(v0, 8));
+        if (n > 1) {
+          all1 = i16x8.add(all1, v1);
+          high1 = i16x8.add(high1, i16x8.shr_u(v1, 8));
+        }
+        if (n > 2) {
+          all2 = i16x8.add(all2, v2);
+          high2 = i16x8.add(high2, i16x8.shr_u(v2, 8));
+        }
+        if (n > 3) {
+          all3 = i16x8.add(all3, v3);
+          high3 = i16x8.add(high3, i16x8.shr_u(v3, 8));
+        }
       }
     }
   }
@@ -154,7 +190,7 @@ function addSegmentScalar(x: usize, list: usize, to: usize, pixels: i32): usize 
   let end = tap + (<usize>(load<u32>(list) + load<u32>(list, 4)) << 2);
   for (; tap < end; tap += 4) addTapScalar(x, tap, to, pixels);
   for (let sizes = load<u32>(list, 8); sizes > 0; sizes--) {
-    end = tap + 8 + <usize>load<u32>(tap) * <usize>load<u32>(tap, 4);
+    end = tap + 8 + <usize>(load<u32>(tap) & ~1) * <usize>load<u32>(tap, 4);
     for (tap += 8; tap < end; tap += 4) addTapScalar(x, tap, to, pixels);
   }
   return tap;
