@@ -18,44 +18,30 @@ const require = createRequire(import.meta.url);
 
 const pbjsOptions = [
   ["--target", "static-module", "--wrap", "esm", "--es6", "--null-defaults", "--no-comments"],
-  ["--no-create", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl", "--no-service"],
+  ["--no-create", "--no-decode", "--no-verify", "--no-convert", "--no-delimited", "--no-typeurl"],
+  ["--no-service"],
 ].flat();
 
-/** What pbjs writes for both modules and nothing here uses: defaults, copying constructors, which field of a oneof is set. */
-const unusedEverywhere = [
+/** What pbjs writes and nothing here uses: defaults, copying constructors, unknown fields, checks of what encode makes itself. */
+const unusedCode = [
   /^\s*this\.\w+ = \[\];\n/gm,
   /^\s*\w+\.prototype\.\w+ = (null|\$util\.emptyArray);\n/gm,
   /^\s*let \$oneOfFields;\n/gm,
   /^\s*\$Object\.defineProperty\(\w+\.prototype, "\w+", \{\n\s*get: .*\n.*\n\s*\}\);\n/gm,
   /^\s*if \(properties\)\n.*\n.*\n.*this\[keys\[i\]\] = properties\[keys\[i\]\];\n/gm,
+  /^\s*if \(message\.\$unknowns != null .*\n.*\n.*\n/gm,
+  / && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g,
 ];
 
-/**
- * Both modules: the pbjs flag that leaves the other's code out, unused code (absent fields stay undefined, so that a message of two
- * bytes costs one small object; unknown fields are not kept), and what the module exports.
- */
+/** Both modules: where their code comes from, the part of protobufjs they use, and what they export. */
 const modules = {
   "read-proto": {
-    flag: "--no-encode",
-    unusedCode: [
-      ...unusedEverywhere,
-      /^\s*if \(!\(reader instanceof \$Reader\)\)\n.*\n/gm,
-      /^\s*let start = reader\.pos;\n/gm,
-      /^\s*if \(!reader\.discardUnknown\) \{\n.*\n.*\n\s*\}\n/gm,
-      // Groups: ONNX has none.
-      /^\s*if \(tag === _end\) \{\n.*\n.*\n\s*\}\n/gm,
-      /^\s*if \(_end !== \$undefined\)\n.*\n/gm,
-    ],
+    code: fieldTables,
     part: "Reader",
     declaration: "export function decodeModelProto(bytes: Uint8Array): ModelProto;",
   },
   "write-proto": {
-    flag: "--no-decode",
-    unusedCode: [
-      ...unusedEverywhere,
-      /^\s*if \(message\.\$unknowns != null .*\n.*\n.*\n/gm,
-      / && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g,
-    ],
+    code: writerCode,
     part: "Writer",
     declaration: "export function encodeModelProto(message: ModelProto, sizeHint: number): Uint8Array;",
   },
@@ -67,45 +53,40 @@ async function schemaWithoutEnums() {
   return schema.replaceAll(/^ *enum \w+ \{[^}]*\}\n/gm, "");
 }
 
-const decodeFunction =
-  /(\S+\.decode) = function (\(.*\) \{[\s\S]*?new )\S+?(\(\);[\s\S]*?)switch \((.*)\) \{([\s\S]*?)^\}\n(^reader\.skipType[\s\S]*?^\};)/gm;
-
-/** pbjs writes the same frame around the fields of every message: once is enough. A field that is taken answers true. */
-function withSharedFrame(source) {
-  let frame;
-  const shared = source
-    .replaceAll(/^\s+/gm, "")
-    .replaceAll(decodeFunction, (_, name, head, middle, field, fields, end) => {
-      const own = `$Message => $take => function ${head}$Message${middle}if ($take(message, reader, ${field}, wireType, _depth)) continue;\n${end}`;
-      frame ??= own;
-      if (own !== frame) throw new Error(`pbjs writes another frame for ${name}`);
-      const taking = fields.replaceAll("continue;", "return true;");
-      return `${name} = $decode(${name.replace(".decode", "")})((message, reader, field, wireType, _depth) => {\nswitch (field) {${taking}}\n});`;
-    });
-  return shared.replace("export const onnx", `const $decode = ${frame}\nexport const onnx`);
-}
-
-async function staticCode({ flag, unusedCode, part }) {
+async function writerCode() {
   const { main } = require("protobufjs-cli/pbjs");
   const scratch = await mkdtemp(join(tmpdir(), "onnx-proto-"));
   try {
     const [schema, out] = [join(scratch, "onnx.proto"), join(scratch, "static.js")];
     await writeFile(schema, await schemaWithoutEnums());
     await new Promise((done, fail) => {
-      main([...pbjsOptions, flag, "--out", out, schema], (error) => (error ? fail(error) : done()));
+      main([...pbjsOptions, "--out", out, schema], (error) => (error ? fail(error) : done()));
     });
-    const source = await readFile(out, "utf8");
-    return withoutUnusedCode(part === "Reader" ? withSharedFrame(source) : source, unusedCode);
+    return withoutUnusedCode(await readFile(out, "utf8"));
   } finally {
     await rm(scratch, { recursive: true });
   }
 }
 
-function withoutUnusedCode(source, unusedCode) {
+function withoutUnusedCode(source) {
   return unusedCode.reduce((text, pattern) => {
     if (text.search(pattern) === -1) throw new Error(`pbjs no longer writes ${pattern}`);
     return text.replaceAll(pattern, "");
   }, source);
+}
+
+/** For each message its fields by number: name, type (of a message, its name), and 1 for a list. */
+async function fieldTables() {
+  const schema = protobuf.parse(await schemaWithoutEnums()).root;
+  schema.resolveAll();
+  const tables = messageTypes(schema.lookup("onnx")).map((type) => {
+    const fields = type.fieldsArray.map((field) => {
+      const row = [field.name, field.resolvedType ? interfaceName(field.resolvedType) : field.type];
+      return [field.id, field.repeated ? [...row, 1] : row];
+    });
+    return [interfaceName(type), Object.fromEntries(fields)];
+  });
+  return `export const messages = ${JSON.stringify(Object.fromEntries(tables))};`;
 }
 
 const minimal = (part) => `
@@ -184,7 +165,7 @@ function modulesFrom(sources, library) {
 
 async function bundle(name, module) {
   const entry = join(root, folder, `schema/${name}.js`);
-  const code = await staticCode(module);
+  const code = await module.code();
   const part = require.resolve(`protobufjs/src/${module.part.toLowerCase()}.js`);
   const files = library.filter((file) => file === part || /util/.test(file));
   const { outputFiles } = await build({
