@@ -11,7 +11,8 @@ const mayImport: Record<string, readonly string[]> = {
   "custom-ops": ["src/core"],
   converter: ["src/core", "custom-ops"],
   runtime: ["src/core", "custom-ops"],
-  src: ["src/core", "custom-ops", "converter", "runtime"],
+  "src/train": ["src/core", "custom-ops"],
+  src: ["src/core", "src/train", "custom-ops", "converter", "runtime"],
 };
 
 /** Only these may use Node's own modules: everything else also runs in browsers. */
@@ -23,7 +24,9 @@ const typescriptFiles = (folder: string): string[] =>
     .map((file) => join(folder, file));
 
 const unitOf = (file: string): string =>
-  ["src/core", "custom-ops", "converter", "runtime", "src"].find((unit) => file.startsWith(`${unit}/`))!;
+  ["src/core", "src/train", "custom-ops", "converter", "runtime", "src"].find((unit) =>
+    file.startsWith(`${unit}/`),
+  )!;
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), "utf8");

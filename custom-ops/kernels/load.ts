@@ -1,6 +1,7 @@
 // Kernels as callable functions: chooses the best binary this engine can run and instantiates it over a given memory.
 
 import { AdderNetError } from "../../src/core/errors.ts";
+import { inflateBase64, isSharedMemory, sharingMemory } from "../../src/core/wasm-binary.ts";
 import { lengths, packed } from "./generated/binaries.ts";
 import type { KernelName } from "./table.ts";
 
@@ -11,29 +12,14 @@ export type SimdLevel = (typeof simdLevels)[number];
 /** Arguments are numbers in the order of the table's `params`. */
 export type Kernels = { readonly [K in KernelName]: (...args: number[]) => void };
 
-async function inflate(): Promise<Uint8Array<ArrayBuffer>> {
-  const text = atob(packed);
-  const deflated = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) deflated[i] = text.charCodeAt(i);
-  const { readable, writable } = new DecompressionStream("deflate-raw");
-  const writer = writable.getWriter();
-  const written = writer.write(deflated).then(() => writer.close());
-  const bytes = new Uint8Array(Object.values(lengths).reduce((sum, length) => sum + length, 0));
-  const reader = readable.getReader();
-  let at = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    bytes.set(part.value, at);
-    at += part.value.length;
-  }
-  await written;
-  return bytes;
-}
-
 let inflated: Promise<Uint8Array<ArrayBuffer>> | undefined;
 
 /** The module of an instruction set. */
 export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer>> {
-  inflated ??= inflate();
+  inflated ??= inflateBase64(
+    packed,
+    Object.values(lengths).reduce((sum, length) => sum + length, 0),
+  );
   const bytes = await inflated;
   let start = 0;
   for (const [name, length] of Object.entries(lengths)) {
@@ -41,30 +27,6 @@ export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer
     start += length;
   }
   throw new AdderNetError("ADN_WASM", `there are no ${level} kernels`);
-}
-
-/** How a binary declares its one import: one entry, env.memory, a memory without a maximum. */
-const memoryImport = "\x01\x03env\x06memory\x02\x00";
-/** No import begins later than this. */
-const importReach = 4096;
-
-/** The same binary with its memory declared as shared: flag 3, and behind the initial size the largest maximum. */
-function sharingMemory(binary: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const at = String.fromCharCode(...binary.subarray(0, importReach)).indexOf(memoryImport);
-  const flag = at + memoryImport.length - 1;
-  const maximum = [0x80, 0x80, 0x04];
-  const shared = new Uint8Array(binary.length + maximum.length);
-  shared.set(binary.subarray(0, flag + 2));
-  shared[at - 1]! += maximum.length;
-  shared[flag] = 3;
-  shared.set(maximum, flag + 2);
-  shared.set(binary.subarray(flag + 2), flag + 2 + maximum.length);
-  return shared;
-}
-
-/** Whether other threads can use a memory too. */
-export function isSharedMemory({ buffer }: WebAssembly.Memory): boolean {
-  return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
 }
 
 /** The start of a module with one function of no parameters and no results, whose body is still to come. */

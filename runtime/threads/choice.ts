@@ -1,7 +1,7 @@
 // How many threads a session uses, and why not more.
 
 import { AdderNetError } from "../../src/core/errors.ts";
-import { coreCount, threadsRefusal } from "./host.ts";
+import { coreCount, threadsRefusal } from "../../src/core/workers.ts";
 
 /** Threads of a session; 1 where more cannot be had, with the reason. */
 export interface ThreadChoice {

@@ -2,9 +2,10 @@
 
 import { kernelNames } from "../../custom-ops/kernels/table.ts";
 import { AdderNetError } from "../../src/core/errors.ts";
+import { canSleep, coreCount, type HostWorker, startWorker } from "../../src/core/workers.ts";
 import type { Arena } from "../arena.ts";
 import { controlWords, type WorkerStart } from "./control.ts";
-import { canSleep, coreCount, type HostWorker, startWorker } from "./host.ts";
+import { workerSource } from "./generated/worker.ts";
 
 /** A program in the shared memory. */
 export interface PublishedProgram {
@@ -63,7 +64,7 @@ function startMember(message: WorkerStart, lost: (reason: string) => void): Memb
   const started = new Promise<string | undefined>((resolve) => {
     settle = resolve;
   });
-  const worker = startWorker({
+  const worker = startWorker(workerSource, {
     message: (answer) => settle(answer === "ready" ? undefined : String(answer)),
     failure: (reason) => {
       settle(reason);

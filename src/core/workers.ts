@@ -1,8 +1,6 @@
 // What this host offers for threads: how many cores, whether memory can be shared, and how to start a worker. Node's modules are
 // looked up when they are needed, so that a page can load this file.
 
-import { workerSource } from "./generated/worker.ts";
-
 /** What Node's worker threads and a page's Web Workers have in common. */
 export interface HostWorker {
   post(message: unknown): void;
@@ -56,9 +54,9 @@ export function threadsRefusal(): string | undefined {
   return typeof process === "object" ? "threads need Node 20.16 or newer" : "this host has no workers";
 }
 
-function startNodeWorker({ Worker: Thread }: NodeThreads, events: WorkerEvents): HostWorker {
+function startNodeWorker({ Worker: Thread }: NodeThreads, source: string, events: WorkerEvents): HostWorker {
   // Nothing of the process's own flags and loaders is needed there.
-  const worker = new Thread(workerSource, { eval: true, execArgv: [], env: {}, name: "addernet" });
+  const worker = new Thread(source, { eval: true, execArgv: [], env: {}, name: "addernet" });
   worker.on("message", (message) => events.message(message));
   worker.on("error", (error) => events.failure(error.message));
   worker.on("exit", () => events.failure("it ended"));
@@ -71,8 +69,8 @@ function startNodeWorker({ Worker: Thread }: NodeThreads, events: WorkerEvents):
   };
 }
 
-function startWebWorker(events: WorkerEvents): HostWorker {
-  const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
+function startWebWorker(source: string, events: WorkerEvents): HostWorker {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const worker = new Worker(url, { name: "addernet" });
   const release = () => URL.revokeObjectURL(url);
   worker.onmessage = ({ data }) => events.message(data);
@@ -91,10 +89,10 @@ function startWebWorker(events: WorkerEvents): HostWorker {
   };
 }
 
-/** Starts a worker that waits for one message, a `WorkerStart`. Throws where the host refuses at once. */
-export function startWorker(events: WorkerEvents): HostWorker {
+/** Starts a worker that runs `source`. Throws where the host refuses at once. */
+export function startWorker(source: string, events: WorkerEvents): HostWorker {
   const threads = nodeModule<NodeThreads>("node:worker_threads");
-  return threads === undefined ? startWebWorker(events) : startNodeWorker(threads, events);
+  return threads === undefined ? startWebWorker(source, events) : startNodeWorker(threads, source, events);
 }
 
 /** Whether this thread may sleep until another one wakes it: a page's own thread may not. */

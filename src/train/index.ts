@@ -1,0 +1,39 @@
+// addernet/train: trains and fine-tunes AdderNets, in Node and in browsers.
+
+export { AdderNetError } from "../core/errors.ts";
+export { type Augmentation, randomCrop, randomFlip } from "./augment.ts";
+export { requireNorms } from "./checks.ts";
+export type { Batch, Dataset } from "./dataset.ts";
+export {
+  type Callbacks,
+  type EpochRecord,
+  type Evaluation,
+  evaluate,
+  type FitOptions,
+  type FitResult,
+  type FitState,
+  fit,
+  type StepReport,
+} from "./fit.ts";
+export { initialise, type Values } from "./initialise.ts";
+export { crossEntropy, type DistillationOptions, distillation, type Loss } from "./losses.ts";
+export type { AdderGradients } from "./lower/context.ts";
+export * from "./network.ts";
+export {
+  type AdamOptions,
+  adam,
+  adamRatio,
+  adaptiveAdderRate,
+  increasedAdderRate,
+  type LinkArguments,
+  learningRate,
+  momentum,
+  type OptimizerState,
+  type SgdOptions,
+  sgd,
+  type Transform,
+  weightDecay,
+} from "./optimizers.ts";
+export { type Random, randomStream, shuffled } from "./random.ts";
+export { constant, cosine, type Progress, type Schedule, steps, warmUp } from "./schedules.ts";
+export { createTrainer, type Trainer, type TrainerOptions } from "./trainer.ts";
