@@ -14,19 +14,12 @@ export type Kernels = { readonly [K in KernelName]: (...args: number[]) => void 
 
 let inflated: Promise<Uint8Array<ArrayBuffer>> | undefined;
 
-/** The module of an instruction set. */
+/** The module of an instruction set; the scalar one lies first. */
 export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer>> {
-  inflated ??= inflateBase64(
-    packed,
-    Object.values(lengths).reduce((sum, length) => sum + length, 0),
-  );
+  const { scalar, simd } = lengths;
+  inflated ??= inflateBase64(packed, scalar + simd);
   const bytes = await inflated;
-  let start = 0;
-  for (const [name, length] of Object.entries(lengths)) {
-    if (name === level) return bytes.subarray(start, start + length);
-    start += length;
-  }
-  throw new AdderNetError("ADN_WASM", `there are no ${level} kernels`);
+  return level === "scalar" ? bytes.subarray(0, scalar) : bytes.subarray(scalar);
 }
 
 /** The start of a module with one function of no parameters and no results, whose body is still to come. */
@@ -41,8 +34,8 @@ const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 function requireWebAssembly(): void {
   if (typeof WebAssembly === "object") return;
-  throw new AdderNetError("ADN_WASM", "this JavaScript engine has no WebAssembly", {
-    fix: "use a current browser or Node 20 or newer",
+  throw new AdderNetError("ADN_WASM", "this engine has no WebAssembly", {
+    fix: "use a current browser or Node",
   });
 }
 
@@ -56,13 +49,9 @@ export function isLevelAvailable(level: SimdLevel): boolean {
 export function chooseLevel(wanted: SimdLevel | "auto"): SimdLevel {
   const level = wanted === "auto" ? simdLevels.find(isLevelAvailable) : wanted;
   if (level !== undefined && isLevelAvailable(level)) return level;
-  throw new AdderNetError(
-    "ADN_WASM",
-    `the ${level ?? "WebAssembly"} kernels do not validate on this engine`,
-    {
-      fix: 'use simd: "auto" or a newer engine',
-    },
-  );
+  throw new AdderNetError("ADN_WASM", `the ${level} kernels do not run on this engine`, {
+    fix: 'use simd: "auto"',
+  });
 }
 
 /** A binary for shared memories or for a memory of its own thread, compiled once per process. */

@@ -2,20 +2,17 @@
 
 /** The bytes of raw deflate data in base64; `length` is that of the bytes. */
 export async function inflateBase64(packed: string, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const text = atob(packed);
-  const deflated = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) deflated[i] = text.charCodeAt(i);
-  const { readable, writable } = new DecompressionStream("deflate-raw");
-  const writer = writable.getWriter();
-  const written = writer.write(deflated).then(() => writer.close());
+  const deflated = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  const reader = new Blob([deflated])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate-raw"))
+    .getReader();
   const bytes = new Uint8Array(length);
-  const reader = readable.getReader();
-  let at = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    bytes.set(part.value, at);
-    at += part.value.length;
+  for (let at = 0; at < length; ) {
+    const { value } = await reader.read();
+    bytes.set(value!, at);
+    at += value!.length;
   }
-  await written;
   return bytes;
 }
 
@@ -40,5 +37,5 @@ export function sharingMemory(binary: Uint8Array<ArrayBuffer>): Uint8Array<Array
 
 /** Whether other threads can use a memory too. */
 export function isSharedMemory({ buffer }: WebAssembly.Memory): boolean {
-  return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
+  return (buffer[Symbol.toStringTag] as string) === "SharedArrayBuffer";
 }

@@ -51,7 +51,7 @@ export function threadsRefusal(): string | undefined {
   }
   if (nodeModule<NodeThreads>("node:worker_threads") !== undefined) return undefined;
   if (typeof Worker === "function") return undefined;
-  return typeof process === "object" ? "threads need Node 20.16 or newer" : "this host has no workers";
+  return "this host has no workers (Node: from 20.16 on)";
 }
 
 function startNodeWorker({ Worker: Thread }: NodeThreads, source: string, events: WorkerEvents): HostWorker {
@@ -72,7 +72,7 @@ function startNodeWorker({ Worker: Thread }: NodeThreads, source: string, events
 function startWebWorker(source: string, events: WorkerEvents): HostWorker {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const worker = new Worker(url, { name: "addernet" });
-  const release = () => URL.revokeObjectURL(url);
+  const release = (): void => URL.revokeObjectURL(url);
   worker.onmessage = ({ data }) => events.message(data);
   worker.onmessageerror = () => events.failure("memory cannot be shared with it");
   worker.onerror = (event) => {
