@@ -51,7 +51,7 @@ export function threadsRefusal(): string | undefined {
   }
   if (nodeModule<NodeThreads>("node:worker_threads") !== undefined) return undefined;
   if (typeof Worker === "function") return undefined;
-  return "this host has no workers (Node: from 20.16 on)";
+  return typeof process === "object" ? "threads need Node 20.16 or newer" : "this host has no workers";
 }
 
 function startNodeWorker({ Worker: Thread }: NodeThreads, source: string, events: WorkerEvents): HostWorker {
