@@ -40,16 +40,16 @@ function ratiosTable(measured, title) {
   );
 }
 
-/** Images per second in batches, over those one by one. */
-function batchesTable(measured, title) {
-  const rows = measured.flatMap(({ network, milliseconds }) =>
-    Object.entries(milliseconds).flatMap(([name, { median }]) => {
-      const [, single, batch] = /^(.*), batch (\d+)$/.exec(name) ?? [];
-      if (single === undefined) return [];
-      return [[title(network), name, number((batch * milliseconds[single].median) / median)]];
-    }),
+/** What a batch and a second thread bring. */
+function gainsTable(measured, title) {
+  const rows = measured.flatMap(({ network, gains }) =>
+    gains.map(({ variant, gain, quartiles }) => [
+      title(network),
+      variant,
+      `**${number(gain)}** (${quartiles.map((value) => number(value)).join("–")})`,
+    ]),
   );
-  return rows.length === 0 ? "" : table(["network", "", "images/s, batch 1 = 1"], rows);
+  return table(["network", "", "images/s, one by one on one thread = 1"], rows);
 }
 
 /** What further threads bring in the same Node: one thread's median over theirs. */
@@ -184,7 +184,7 @@ function section({ node, v8, threads, kernels, networks: measured, failures }, t
     `## Node ${node} (V8 ${v8}), threads: ${threads}\n`,
     ratiosTable(measured, title),
     timesTable(measured, title),
-    batchesTable(measured, title),
+    gainsTable(measured, title),
     sharesTable(measured, kernels.roofline, title),
     kernelsSection(kernels),
     freshTable(measured, title),
@@ -194,9 +194,9 @@ function section({ node, v8, threads, kernels, networks: measured, failures }, t
   ].join("\n");
 }
 
-export function toMarkdown({ made, machine, quick, sizes, results }, networks) {
+export function toMarkdown({ made, machine, load, quick, sizes, results }, networks) {
   const title = (name) => networks[name].title;
-  const { cpu, cores, platform, load } = machine;
+  const { cpu, cores, platform } = machine;
   return [
     "# Benchmark\n",
     `${made.slice(0, 10)}, ${cpu}, ${cores} cores, ${platform}; load average at the start ${number(load, 2)}.${quick ? " A quick run: few rounds, wide spread." : ""}\n`,

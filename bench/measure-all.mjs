@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { prepareModels } from "./models.mjs";
 import { networks } from "./networks.mjs";
 import { findNode } from "./node-binary.mjs";
+import { addFailure, addNetwork, startPass, startReport } from "./report.mjs";
 import { compileRoofline } from "./roofline.mjs";
 import { runScript } from "./run-script.mjs";
 import { measureSizes } from "./sizes.mjs";
@@ -31,9 +32,6 @@ const isLarge = (name) => networks[name].image[1] > 64;
 /** What a network usually takes, next to the others. */
 const weightOf = (name) => (isLarge(name) ? 4 : 1);
 
-/** Networks that are measured in batches as well. */
-const batches = { resnet20: 16, resnet18: 16 };
-
 /** Tells what comes next, and about how long everything will still take. */
 function makeProgress(total) {
   const start = performance.now();
@@ -46,15 +44,20 @@ function makeProgress(total) {
   };
 }
 
+/** Processes that medians of a first start are taken over; what others answer slowly is started once. */
+const freshTimes = { small: 7, large: 3 };
+
 /** Medians over several processes that each open one file in one engine. */
-async function measureFresh(binary, { network, folder, threads, withExported }, times) {
+async function measureFresh(binary, { network, folder, threads, withExported }, most) {
   const results = {};
   for (const [name, [engine, file]] of Object.entries(fresh)) {
     const path = join(folder, file);
     if (!existsSync(path) || (name.endsWith("as exported") && !withExported)) continue;
+    const isSlow = name.endsWith("as exported");
     const all = [];
-    for (let index = 0; index < times; index++) {
-      all.push(await runScript(binary, "fresh.mjs", { engine, file: path, network, threads, runs: 3 }));
+    for (let index = 0; index < (isSlow ? 1 : most); index++) {
+      const task = { engine, file: path, network, threads, runs: isSlow ? 1 : 3 };
+      all.push(await runScript(binary, "fresh.mjs", task));
     }
     const medians = Object.keys(all[0]).map((key) => [key, median(all.map((result) => result[key]))]);
     results[name] = Object.fromEntries(medians);
@@ -62,61 +65,71 @@ async function measureFresh(binary, { network, folder, threads, withExported }, 
   return results;
 }
 
+const amounts = {
+  quick: { rounds: 7, seconds: 0.5 },
+  small: { rounds: 60, seconds: 5 },
+  large: { rounds: 40, seconds: 10 },
+};
+
 async function measureNetwork(binary, network, folder, threads, quick) {
-  const withExported = !(quick && isLarge(network));
-  const amount = quick ? { rounds: 7, seconds: 0.5 } : { rounds: 60, seconds: isLarge(network) ? 20 : 6 };
-  const task = { network, folder, threads, withExported, batch: batches[network] ?? 0 };
-  const turns = await runScript(binary, "measure.mjs", { ...task, ...amount });
-  return { ...turns, fresh: await measureFresh(binary, task, quick ? 1 : 5) };
+  const size = isLarge(network) ? "large" : "small";
+  const task = { network, folder, threads, withExported: !(quick && isLarge(network)) };
+  const turns = await runScript(binary, "measure.mjs", { ...task, ...amounts[quick ? "quick" : size] });
+  const fresh = await measureFresh(binary, task, quick ? 1 : freshTimes[size]);
+  return { ...turns, fresh, made: new Date().toISOString() };
 }
 
-/** One Node binary with one thread count. A network that fails is told and does not stop the others. */
-async function measurePass({ binary, version }, threads, folders, quick, progress) {
-  const measured = [];
-  const failures = [];
-  for (const [network, folder] of folders) {
-    progress(`${network} on Node ${version}, threads: ${threads}`, 4 * weightOf(network));
-    try {
-      measured.push(await measureNetwork(binary, network, folder, threads, quick));
-    } catch (error) {
-      process.stderr.write(`\r\x1b[K${error.message}\n`);
-      failures.push({ network, reason: error.message });
-    }
+/** A network in one Node with one thread count; one that fails is told and does not stop the others. */
+async function measureInto(pass, binary, network, folder, quick) {
+  try {
+    addNetwork(pass, await measureNetwork(binary, network, folder, pass.threads, quick));
+  } catch (error) {
+    process.stderr.write(`\r\x1b[K${error.message}\n`);
+    addFailure(pass, network, error.message);
   }
-  return { networks: measured, failures };
 }
 
-export async function measureAll({ nets, nodes: wanted, threads: threadCounts, quick }) {
-  const nodes = wanted.map((node) => findNode(node, cache));
-  const perPass = nets.reduce((sum, name) => sum + 4 * weightOf(name), 0);
-  const progress = makeProgress(perPass / 4 + nodes.length * (1 + threadCounts.length * perPass));
-  const load = loadavg()[0];
+function describeMachine() {
+  const [{ model }, ...others] = cpus();
+  const platform = `${process.platform} ${process.arch}`;
+  return { cpu: model.trim(), cores: others.length + 1, platform };
+}
+
+async function prepareAll(nets, progress) {
   const folders = new Map();
   for (const name of nets) {
     progress(`making ${name}`, weightOf(name));
     folders.set(name, await prepareModels(name));
   }
+  return folders;
+}
+
+/**
+ * Measures everything; `save` gets the report as far as it is after every network. What `earlier` holds of this machine stays in
+ * it unless it is measured anew.
+ */
+export async function measureAll({ nets, nodes: wanted, threads: threadCounts, quick }, { earlier, save }) {
+  const nodes = wanted.map((node) => findNode(node, cache));
+  const perPass = nets.reduce((sum, name) => sum + 4 * weightOf(name), 0);
+  const progress = makeProgress(perPass / 4 + nodes.length * (1 + threadCounts.length * perPass));
+  const load = loadavg()[0];
+  const folders = await prepareAll(nets, progress);
   const binaries = await compileRoofline();
-  const results = [];
-  for (const node of nodes) {
-    progress(`roofline on Node ${node.version}`, 1);
-    const kernels = await runScript(node.binary, "kernels.mjs", { binaries, threads: 1 });
+  const report = startReport(
+    { machine: describeMachine(), load, quick, sizes: await measureSizes() },
+    earlier,
+  );
+  for (const { binary, version, v8 } of nodes) {
+    progress(`roofline on Node ${version}`, 1);
+    const kernels = await runScript(binary, "kernels.mjs", { binaries, threads: 1 });
     for (const threads of threadCounts) {
-      const pass = await measurePass(node, threads, folders, quick, progress);
-      results.push({ node: node.version, v8: node.v8, threads, kernels, ...pass });
+      const pass = startPass(report, { node: version, v8, threads, kernels });
+      for (const [network, folder] of folders) {
+        progress(`${network} on Node ${version}, threads: ${threads}`, 4 * weightOf(network));
+        await measureInto(pass, binary, network, folder, quick);
+        save(report);
+      }
     }
   }
-  const cpu = cpus();
-  return {
-    made: new Date().toISOString(),
-    machine: {
-      cpu: cpu[0].model.trim(),
-      cores: cpu.length,
-      platform: `${process.platform} ${process.arch}`,
-      load,
-    },
-    quick,
-    sizes: await measureSizes(),
-    results,
-  };
+  return report;
 }

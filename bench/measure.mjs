@@ -1,6 +1,7 @@
 // One network in all engines, in this process: prints a JSON object. Started by run.mjs with its task as the only argument.
 
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { ops } from "../dist/custom-ops/index.js";
 import { inferShapes } from "../dist/src/core/infer-shapes.js";
@@ -12,7 +13,7 @@ import { imageFor } from "./networks.mjs";
 import { forms } from "./quantize-cnn.mjs";
 import { median, ratioOf, summarise } from "./statistics.mjs";
 
-const { network, folder, threads, rounds, seconds, batch, withExported } = JSON.parse(process.argv[2]);
+const { network, folder, threads, rounds, seconds, withExported } = JSON.parse(process.argv[2]);
 const image = imageFor(network);
 const read = (file) => new Uint8Array(readFileSync(join(folder, file)));
 const report = (text) => process.stderr.write(`\r\x1b[K  ${text}`);
@@ -136,29 +137,53 @@ async function profileSteps({ session, feeds }, file) {
   }));
 }
 
-/** Batches through our engine, as further candidates. */
-async function openBatches(opened) {
-  if (!batch) return;
-  for (const name of ["ours fp32", "ours int8"].filter((ours) => opened.has(ours))) {
+/** Images of a batch. */
+const batch = 16;
+const ours = Object.keys(candidates).filter((name) => name.startsWith("ours"));
+
+/** Our engine with a batch, and with one more thread than it is measured with, as further candidates. */
+async function openVariants(opened) {
+  for (const name of ours.filter((known) => opened.has(known))) {
     const bytes = read(candidates[name].file);
-    opened.set(
-      `${name}, batch ${batch}`,
-      await openEngine("addernet", bytes, imageFor(network, batch), options),
-    );
+    const batched = await openEngine("addernet", bytes, imageFor(network, batch), options);
+    opened.set(`${name}, batch ${batch}`, batched);
+    if (threads > 1 || availableParallelism() < 2) continue;
+    opened.set(`${name}, 2 threads`, await openEngine("addernet", bytes, image, { threads: 2 }));
   }
 }
 
 function ratios(times) {
-  const ours = ["ours fp32", "ours int8"].filter((name) => times.has(name));
   const peers = [...times.keys()].filter((name) => !name.startsWith("ours"));
-  return ours.flatMap((name) =>
-    peers.map((peer) => ({ ours: name, peer, ...ratioOf(times.get(name), times.get(peer)) })),
-  );
+  return ours
+    .filter((name) => times.has(name))
+    .flatMap((name) =>
+      peers.map((peer) => ({ ours: name, peer, ...ratioOf(times.get(name), times.get(peer)) })),
+    );
+}
+
+/** How many times as fast as one image after the other on one thread, by image. */
+function gains(times) {
+  return ours
+    .filter((name) => times.has(name))
+    .flatMap((name) =>
+      [...times.keys()]
+        .filter((variant) => variant.startsWith(`${name},`))
+        .map((variant) => {
+          const images = variant.endsWith(`batch ${batch}`) ? batch : 1;
+          const { ratio, quartiles } = ratioOf(times.get(name), times.get(variant));
+          return { variant, gain: images * ratio, quartiles: quartiles.map((value) => images * value) };
+        }),
+    );
+}
+
+function explanationOf({ session }) {
+  const { simd, threads: used } = session.explain();
+  return { simd, threads: used };
 }
 
 const { opened, skipped } = await openAll();
 const errors = await checkAnswers(opened);
-await openBatches(opened);
+await openVariants(opened);
 const runs = [...opened].map(([name, { run }]) => [name, run]);
 const start = performance.now();
 const times = await alternate(runs, {
@@ -174,8 +199,9 @@ const explained = {};
 for (const [name, { engine, file }] of Object.entries(candidates)) {
   if (engine !== "addernet" || !opened.has(name)) continue;
   steps[name] = await profileSteps(opened.get(name), file);
-  const { simd, threads: used } = opened.get(name).session.explain();
-  explained[name] = { simd, threads: used };
+  explained[name] = explanationOf(opened.get(name));
+  const shared = opened.get(`${name}, 2 threads`);
+  if (shared !== undefined) explained[`${name}, 2 threads`] = explanationOf(shared);
 }
 process.stderr.write("\r\x1b[K");
 process.stdout.write(
@@ -186,6 +212,7 @@ process.stdout.write(
       [...times].map(([name, byRound]) => [name, summarise([...byRound.values()])]),
     ),
     ratios: ratios(times),
+    gains: gains(times),
     forms: Object.fromEntries(
       [...opened].filter(([, { form }]) => form).map(([name, { form }]) => [name, form]),
     ),

@@ -1,6 +1,6 @@
 // `npm run bench`: AdderNet and CNN twins through our runtime and onnxruntime, in turns; writes bench/results/latest.{json,md}.
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -11,6 +11,7 @@ const usage = `npm run bench -- [options]
   --nets NAMES     networks, separated by commas (default: all)
   --node LIST      Node binaries: "this", 20, 24 (fetched from npm into .cache), or paths (default: this)
   --threads LIST   thread counts (default: 1)
+  --anew           forgets what earlier runs on this machine measured; otherwise it stays in the report beside what is new
   --quick          a few rounds: to see that everything runs
   --out FOLDER     where the results go (default: bench/results)`;
 
@@ -18,6 +19,7 @@ const options = {
   nets: { type: "string" },
   node: { type: "string", default: "this" },
   threads: { type: "string", default: "1" },
+  anew: { type: "boolean", default: false },
   quick: { type: "boolean", default: false },
   out: { type: "string", default: join(here, "results") },
   help: { type: "boolean", default: false },
@@ -46,6 +48,21 @@ function readNetworks(list, networks) {
   throw new UsageError(`no network "${unknown}": there are ${Object.keys(networks).join(", ")}`);
 }
 
+/** A reader never sees half of a file. */
+function replaceFile(path, contents) {
+  writeFileSync(`${path}.new`, contents);
+  renameSync(`${path}.new`, path);
+}
+
+/** The report so far, if there is one. */
+function readReport(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
 async function main() {
   const values = readOptions();
   if (values.help) {
@@ -62,12 +79,20 @@ async function main() {
     await import("./measure-all.mjs"),
     await import("./markdown.mjs"),
   ];
-  const report = await measureAll({ nets, nodes: values.node.split(","), threads, quick: values.quick });
-  const text = toMarkdown(report, networks);
+  const [json, text] = ["json", "md"].map((ending) => join(values.out, `latest.${ending}`));
   mkdirSync(values.out, { recursive: true });
-  writeFileSync(join(values.out, "latest.json"), `${JSON.stringify(report, null, 1)}\n`);
-  writeFileSync(join(values.out, "latest.md"), text);
-  process.stdout.write(text);
+  const save = (report) => {
+    replaceFile(json, `${JSON.stringify(report, null, 1)}\n`);
+    replaceFile(text, toMarkdown(report, networks));
+  };
+  process.once("SIGINT", () => {
+    process.stderr.write(`\r\x1b[Kstopped; what was measured is in ${json}\n`);
+    process.exit(130);
+  });
+  const earlier = values.anew ? undefined : readReport(json);
+  const nodes = values.node.split(",");
+  const report = await measureAll({ nets, nodes, threads, quick: values.quick }, { earlier, save });
+  process.stdout.write(toMarkdown(report, networks));
   if (report.results.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
 }
 

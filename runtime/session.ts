@@ -1,6 +1,5 @@
 // A session: a model with its kernels, its memory, and a plan for every input shape met lately.
 
-import { ops } from "../custom-ops/index.ts";
 import {
   chooseLevel,
   compileKernels,
@@ -12,7 +11,6 @@ import {
 } from "../custom-ops/kernels/load.ts";
 import type { DataType } from "../src/core/dtype.ts";
 import { AdderNetError } from "../src/core/errors.ts";
-import { inferShapes } from "../src/core/infer-shapes.ts";
 import type { Model, ValueInfo } from "../src/core/ir/model.ts";
 import type { ReadExternalData } from "../src/core/onnx/external-data.ts";
 import { decodeModel } from "../src/core/onnx/index.ts";
@@ -27,7 +25,7 @@ import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
 import { makeLists, type TapLists } from "./lists.ts";
 import { type Plan, planGraph } from "./plan.ts";
-import { requireSupported } from "./support.ts";
+import { factsOf, requireSupported } from "./support.ts";
 import { type Arrangement, arrangePlan } from "./threads/arrange.ts";
 import { chooseThreads, leastGain, requireThreadCount, type ThreadChoice } from "./threads/choice.ts";
 import { encodePrograms, linkPhases, placedBytes } from "./threads/place.ts";
@@ -339,7 +337,8 @@ function fixedShapes(inputs: readonly ValueInfo[]): Map<string, readonly number[
 /** A session over a model as plain data. See `createSession`. */
 export async function createExecutor(model: Model, options: SessionOptions = {}): Promise<Session> {
   requireOptions(options);
-  requireSupported(model);
+  const facts = factsOf(model);
+  requireSupported(model, facts);
   const level = chooseLevel(options.simd ?? "auto");
   const threads: Threads = { choice: chooseThreads(options.threads ?? 1) };
   const arena = makeArena(threads.choice.most > 1);
@@ -360,7 +359,6 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
     throw new AdderNetError("ADN_DISPOSED", "the session was disposed", { fix: "create a new one" });
   };
   const { graph } = model;
-  const facts = inferShapes(graph, model.opsetImports, ops, { functions: model.functions });
   const shapes = fixedShapes(graph.inputs);
   const isNeeded = shapes !== undefined && isShared(planFor(state, shapes));
   if (isNeeded || !threads.choice.isAuto) await ensureTeam(state);

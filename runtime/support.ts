@@ -65,12 +65,16 @@ function runNodes(nodes: readonly Node[], outputs: readonly string[], planned: R
   return kept.reverse();
 }
 
+/** What is known of a model's values before its inputs are. Throws what shape inference throws. */
+export function factsOf({ graph, opsetImports, functions }: Model): ReadonlyMap<string, ValueFact> {
+  return inferShapes(graph, opsetImports, ops, { functions });
+}
+
 /** Every node of a model that keeps this runtime from running it, with the reason. Throws what shape inference throws. */
-export function unsupportedNodes(model: Model): UnsupportedNode[] {
-  const { graph, opsetImports, functions } = model;
+export function unsupportedNodes(model: Model, facts = factsOf(model)): UnsupportedNode[] {
+  const { graph, opsetImports } = model;
   const nodes = topologicalOrder(graph.nodes);
   const planned = plannedValues(nodes, model);
-  const facts = inferShapes(graph, opsetImports, ops, { functions });
   const outputs = graph.outputs.map(({ name }) => name);
   return runNodes(nodes, outputs, planned).flatMap((node) => {
     const inputs = node.inputs.map((name) => facts.get(name));
@@ -86,8 +90,8 @@ export function unsupportedNodes(model: Model): UnsupportedNode[] {
 }
 
 /** Throws one ADN_OP_UNSUPPORTED that names every op this runtime lacks, with how many nodes and why. */
-export function requireSupported(model: Model): void {
-  const missing = unsupportedNodes(model);
+export function requireSupported(model: Model, facts: ReadonlyMap<string, ValueFact>): void {
+  const missing = unsupportedNodes(model, facts);
   if (missing.length === 0) return;
   const counts = new Map<string, number>();
   for (const { node, reason } of missing) {

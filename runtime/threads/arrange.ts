@@ -75,7 +75,7 @@ const priceOfDividing = 1.08;
 function phaseOfRun(calls: readonly Call[], step: number, { threads, smallest = 0 }: ArrangeOptions): Phase {
   const asTasks = (all: readonly Call[]) => all.map((call): Task => ({ calls: [call], step }));
   const whole = asTasks(calls);
-  if (threads === 1 || timeOfCalls(calls) < smallest) {
+  if (timeOfCalls(calls) < smallest) {
     return { tasks: whole, isShared: false, hasCopies: false };
   }
   const divided = asTasks(calls.flatMap((call) => partsOf(call, threads, smallest)));
@@ -110,7 +110,7 @@ function phasesOfStep({ steps, buffers }: Plan, step: number, options: ArrangeOp
   const { calls } = steps[step]!;
   const { threads, smallest = 0 } = options;
   const together = independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
-  if (threads === 1 || timeOfCalls(calls) < smallest) return together;
+  if (timeOfCalls(calls) < smallest) return together;
   const chains = chainsOf(calls, buffers);
   if (chains.length < 2) return together;
   const apart = phaseOfChains(chains, step, options);
@@ -128,7 +128,14 @@ function joined(phases: readonly Phase[]): Phase[] {
   return result;
 }
 
+/** Everything in one phase of the calling thread. */
+function arrangeAlone({ steps }: Plan): Arrangement {
+  const tasks = steps.map(({ calls }, step): Task => ({ calls, step }));
+  return { threads: 1, phases: [{ tasks, isShared: false, hasCopies: false }], gain: 1 };
+}
+
 export function arrangePlan(plan: Plan, options: ArrangeOptions): Arrangement {
+  if (options.threads === 1) return arrangeAlone(plan);
   const given = { smallest: smallestShared, ...options };
   const { threads } = given;
   const start: Phase = { tasks: [], isShared: false, hasCopies: false };
