@@ -1,6 +1,6 @@
 // Compiles the kernels to one WebAssembly module per instruction set and writes all of them to one TypeScript module, deflated
 // together and in base64, so that nothing has to be fetched at run time. What they have in common is stored once. Then the
-// workers that run them on further threads.
+// module that unpacks them, and the workers that run them on further threads.
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -9,27 +9,29 @@ import { deflateRawSync } from "node:zlib";
 import asc from "assemblyscript/asc";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const source = join("assembly", "index.ts");
-const common = ["-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory"];
+const common = ["--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory"];
 const levels = { scalar: ["--disable", "simd"], simd: ["--enable", "simd"] };
-/** Where kernels are, and the instruction sets each is compiled for. Those of training are apart: who only runs models does not carry them. */
+/**
+ * Where kernels are, and the instruction sets each is compiled for: the smaller binary in front, because deflate looks back 32 KB. Those
+ * of training are apart: who only runs models does not carry them.
+ */
 const families = [
   { kernels: join(root, "custom-ops", "kernels"), names: ["scalar", "simd"] },
   { kernels: join(root, "src", "train", "kernels"), names: ["simd"] },
 ];
 
-async function compile(kernels, level) {
-  const binary = `${level}.wasm`;
+async function compile(folder, source, flags) {
+  const binary = "module.wasm";
   let bytes;
   const { error, stderr } = await asc.main(
-    [source, "--baseDir", kernels, "--outFile", binary, ...common, ...levels[level]],
+    [join("assembly", source), "--baseDir", folder, "--outFile", binary, ...common, ...flags],
     {
       writeFile: (name, contents) => {
         if (name === binary) bytes = contents;
       },
     },
   );
-  if (error) throw new Error(`${level} kernels do not compile:\n${stderr.toString()}`);
+  if (error) throw new Error(`${source} of ${folder} does not compile:\n${stderr.toString()}`);
   return bytes;
 }
 
@@ -39,22 +41,26 @@ function pack(bytes) {
   return attempts.sort((a, b) => a.length - b.length)[0].toString("base64");
 }
 
+async function writeGenerated(folder, file, text) {
+  const generated = join(folder, "generated");
+  await rm(generated, { recursive: true, force: true });
+  await mkdir(generated, { recursive: true });
+  await writeFile(join(generated, file), `// Written by scripts/build-kernels.mjs.\n\n${text}`);
+}
+
 for (const { kernels, names } of families) {
   const binaries = [];
   for (const level of names) {
-    const bytes = await compile(kernels, level);
+    const bytes = await compile(kernels, "index.ts", ["-O3", ...levels[level]]);
     binaries.push({ level, bytes });
     console.log(`${relative(root, kernels)}, ${level}: ${bytes.length} bytes`);
   }
   const packed = pack(Buffer.concat(binaries.map(({ bytes }) => bytes)));
   const lengths = binaries.map(({ level, bytes }) => `  ${level}: ${bytes.length},\n`).join("");
-  await rm(join(kernels, "generated"), { recursive: true, force: true });
-  await mkdir(join(kernels, "generated"), { recursive: true });
-  await writeFile(
-    join(kernels, "generated", "binaries.ts"),
-    `// Written by scripts/build-kernels.mjs.
-
-/** Bytes of each module, in the order in which they lie. */
+  await writeGenerated(
+    kernels,
+    "binaries.ts",
+    `/** Bytes of each module, in the order in which they lie. */
 export const lengths = {
 ${lengths}} as const;
 
@@ -65,5 +71,17 @@ export const packed =
   );
   console.log(`packed: ${packed.length} characters`);
 }
+
+const core = join(root, "src", "core");
+const unpacker = Buffer.from(await compile(core, "inflate.ts", ["-O3z"]));
+await writeGenerated(
+  core,
+  "unpacker.ts",
+  `/** The module that unpacks others, in base64. */
+export const unpacker =
+  "${unpacker.toString("base64")}";
+`,
+);
+console.log(`unpacker: ${unpacker.length} bytes`);
 
 await import("./build-worker.mjs");

@@ -12,14 +12,12 @@ export type SimdLevel = (typeof simdLevels)[number];
 /** Arguments are numbers in the order of the table's `params`. */
 export type Kernels = { readonly [K in KernelName]: (...args: number[]) => void };
 
-let inflated: Promise<Uint8Array<ArrayBuffer>> | undefined;
-
 /** The module of an instruction set; the scalar one lies first. */
-export async function binaryOf(level: SimdLevel): Promise<Uint8Array<ArrayBuffer>> {
+export function binaryOf(level: SimdLevel): Uint8Array<ArrayBuffer> {
   const { scalar, simd } = lengths;
-  inflated ??= inflateBase64(packed, scalar + simd);
-  const bytes = await inflated;
-  return level === "scalar" ? bytes.subarray(0, scalar) : bytes.subarray(scalar);
+  return level === "scalar"
+    ? inflateBase64(packed, scalar)
+    : inflateBase64(packed, scalar + simd).subarray(scalar);
 }
 
 /** The start of a module with one function of no parameters and no results, whose body is still to come. */
@@ -59,7 +57,8 @@ export function compileKernels(level: SimdLevel, isShared: boolean): Promise<Web
   const key = `${level} ${isShared ? "shared" : "own"}`;
   let module = compiled.get(key);
   if (module === undefined) {
-    module = binaryOf(level).then((bytes) => WebAssembly.compile(isShared ? sharingMemory(bytes) : bytes));
+    const bytes = binaryOf(level);
+    module = WebAssembly.compile(isShared ? sharingMemory(bytes) : bytes);
     compiled.set(key, module);
     module.catch(() => compiled.delete(key));
   }

@@ -1,19 +1,32 @@
 // WebAssembly binaries that travel inside the JavaScript: out of base64, and with their memory shared or not.
 
-/** The bytes of raw deflate data in base64; `length` is that of the bytes. */
-export async function inflateBase64(packed: string, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const deflated = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-  const reader = new Blob([deflated])
-    .stream()
-    .pipeThrough(new DecompressionStream("deflate-raw"))
-    .getReader();
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const { value } = await reader.read();
-    bytes.set(value!, at);
-    at += value!.length;
-  }
-  return bytes;
+import { unpacker } from "./generated/unpacker.ts";
+
+/** Writes base64 as bytes from an address on; answers where they end. */
+function writeBase64(text: string, bytes: Uint8Array, address: number): number {
+  const decoded = atob(text);
+  for (let i = 0; i < decoded.length; i++) bytes[address + i] = decoded.charCodeAt(i);
+  return address + decoded.length;
+}
+
+/** The unpacker keeps its tables below this address. */
+const packedAt = 4096;
+
+/**
+ * The first `length` bytes of raw deflate data in base64, all blocks with codes of their own. Engines have streams for this, but
+ * take longer to load them than this takes in all.
+ */
+export function inflateBase64(packed: string, length: number): Uint8Array<ArrayBuffer> {
+  const pages = Math.ceil((packedAt + packed.length + length) / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages });
+  const bytes = new Uint8Array(memory.buffer);
+  const at = writeBase64(packed, bytes, packedAt);
+  const end = at + length;
+  // The unpacker's own binary lies where its results will.
+  const module = new WebAssembly.Module(bytes.slice(at, writeBase64(unpacker, bytes, at)));
+  const { inflate } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+  (inflate as (from: number, to: number, end: number) => void)(packedAt, at, end);
+  return bytes.slice(at, end);
 }
 
 /** How a binary declares its one import: one entry, env.memory, a memory without a maximum. */
