@@ -1,6 +1,6 @@
 // What a caller passes in, checked against what the graph declares.
 
-import { type DataType, dataTypes } from "../src/core/dtype.ts";
+import { byteLengthOf, type DataType, dataTypes } from "../src/core/dtype.ts";
 import { AdderNetError } from "../src/core/errors.ts";
 import type { TensorType, ValueInfo } from "../src/core/ir/model.ts";
 import { elementCount, type Tensor } from "../src/core/tensor.ts";
@@ -46,14 +46,15 @@ function partsOf(where: string, feed: Tensor): Tensor {
 
 function requireData(where: string, { type, data, dims }: Tensor): void {
   if (!dims.every(isLength)) refuse(where, "dims are no lengths", "integers >= 0", `[${dims.join(", ")}]`);
-  const { array } = dataTypes[type] ?? refuse(where, "the type is unknown", undefined, String(type));
+  if (!Object.hasOwn(dataTypes, type)) refuse(where, "the type is unknown", undefined, String(type));
+  const { array } = dataTypes[type];
   const isRight =
     array === "string"
       ? Array.isArray(data)
       : array === "raw" || data instanceof array || isAlike(data, type);
   if (!isRight)
     refuse(where, "the data is no array of its type", array === "string" ? "string[]" : String(array));
-  const count = elementCount(dims);
+  const count = array === "raw" ? byteLengthOf(type, elementCount(dims)) : elementCount(dims);
   if (data.length !== count) {
     refuse(where, "data and dims disagree", `${count} elements for [${dims.join(", ")}]`, `${data.length}`);
   }

@@ -1,7 +1,7 @@
 // What this runtime can run, decided before anything runs and told all at once.
 
 import { ops } from "../custom-ops/index.ts";
-import type { DataType } from "../src/core/dtype.ts";
+import { type DataType, dataTypes, isFloat } from "../src/core/dtype.ts";
 import { AdderNetError } from "../src/core/errors.ts";
 import { definitionOf, inferShapes } from "../src/core/infer-shapes.ts";
 import type { Model, Node } from "../src/core/ir/model.ts";
@@ -25,14 +25,22 @@ export function supportsNode(
     readsShapeOnly(node) ||
     node.inputs.every((name) => name === "") ||
     (given.length > 0 &&
-      given.every((fact) => fact !== undefined && (fact.constant || isShapeType(fact.elemType))));
+      given.every(
+        (fact) =>
+          fact !== undefined && (fact.constant ? isComputed(fact.elemType) : isShapeType(fact.elemType)),
+      ));
   if (reference !== undefined && isShapeWork && node.domain === "") return true;
   return refusalOf(node, opsets, inputs) ?? true;
 }
 
 /** Types of shapes and what is computed from them; floats and codes are data. */
 function isShapeType(type: DataType): boolean {
-  return !type.startsWith("float") && type !== "uint8";
+  return !isFloat(type) && type !== "uint8" && isComputed(type);
+}
+
+/** Types that references compute with. */
+function isComputed(type: DataType): boolean {
+  return dataTypes[type].array !== "raw" && type !== "float16" && type !== "bfloat16";
 }
 
 export interface UnsupportedNode {
@@ -53,13 +61,27 @@ function plannedValues(nodes: readonly Node[], { graph, opsetImports }: Model): 
   return planned;
 }
 
+interface NeededNode {
+  readonly node: Node;
+  /** The node without outputs that nothing reads: a mask that Dropout only names is no reason to refuse it. */
+  readonly read: Node;
+}
+
+function withoutUnread(node: Node, isRead: (name: string) => boolean): Node {
+  return { ...node, outputs: node.outputs.map((name) => (isRead(name) ? name : "")) };
+}
+
 /** Nodes that something other than a planned value needs. */
-function runNodes(nodes: readonly Node[], outputs: readonly string[], planned: ReadonlySet<string>): Node[] {
+function runNodes(
+  nodes: readonly Node[],
+  outputs: readonly string[],
+  planned: ReadonlySet<string>,
+): NeededNode[] {
   const needed = new Set(outputs);
-  const kept: Node[] = [];
+  const kept: NeededNode[] = [];
   for (const node of [...nodes].reverse()) {
     if (!node.outputs.some((name) => needed.has(name) && !planned.has(name))) continue;
-    kept.push(node);
+    kept.push({ node, read: withoutUnread(node, (name) => needed.has(name)) });
     for (const name of node.inputs) needed.add(name);
   }
   return kept.reverse();
@@ -76,14 +98,14 @@ export function unsupportedNodes(model: Model, facts = factsOf(model)): Unsuppor
   const nodes = topologicalOrder(graph.nodes);
   const planned = plannedValues(nodes, model);
   const outputs = graph.outputs.map(({ name }) => name);
-  return runNodes(nodes, outputs, planned).flatMap((node) => {
+  return runNodes(nodes, outputs, planned).flatMap(({ node, read }) => {
     const inputs = node.inputs.map((name) => facts.get(name));
     const late = loweringOf(node)?.parameters?.find((index) => {
       const name = node.inputs[index] ?? "";
       return name !== "" && !planned.has(name);
     });
     const reason =
-      refusalOf(node, opsetImports, inputs) ??
+      refusalOf(read, opsetImports, inputs) ??
       (late === undefined ? undefined : `input ${late} is computed from data`);
     return reason === undefined ? [] : [{ node, reason }];
   });

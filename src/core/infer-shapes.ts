@@ -14,6 +14,8 @@ export interface InferShapesOptions {
   readonly inputs?: ReadonlyMap<string, readonly Dim[]>;
   /** Model-local functions that call nodes may mean. */
   readonly functions?: readonly FunctionBody[];
+  /** Called for a node of the graph that an op's rule refuses, which then counts as one of an unknown op. Without it the error is thrown. */
+  readonly onRefusal?: (node: Node, error: AdderNetError) => void;
 }
 
 interface Scope {
@@ -89,11 +91,14 @@ function folded(
     return undefined;
   }
   if (outputs.every((fact) => fact!.constant !== undefined)) return undefined;
-  return definition.reference(
-    node,
-    inputs.map((fact) => fact?.constant),
-    context,
-  );
+  const constants = inputs.map((fact) => fact?.constant);
+  try {
+    return definition.reference(node, constants, context);
+  } catch (error) {
+    // References do not compute with every type that shapes are inferred for.
+    if (error instanceof AdderNetError && error.code === "ADN_TYPE") return undefined;
+    throw error;
+  }
 }
 
 function inferCall(node: Node, body: FunctionBody, scope: Scope): (ValueFact | undefined)[] {
@@ -130,8 +135,22 @@ function inferOp(node: Node, scope: Scope): (ValueFact | undefined)[] {
   return outputs.map((fact, index) => (constants?.[index] ? factOf(constants[index]) : fact));
 }
 
-function inferNode(node: Node, scope: Scope): void {
-  const outputs = inferOp(node, scope);
+function inferOrRefuse(
+  node: Node,
+  scope: Scope,
+  onRefusal: InferShapesOptions["onRefusal"],
+): (ValueFact | undefined)[] {
+  try {
+    return inferOp(node, scope);
+  } catch (error) {
+    if (onRefusal === undefined || !(error instanceof AdderNetError)) throw error;
+    onRefusal(node, error);
+    return [];
+  }
+}
+
+function inferNode(node: Node, scope: Scope, onRefusal?: InferShapesOptions["onRefusal"]): void {
+  const outputs = inferOrRefuse(node, scope, onRefusal);
   for (const [index, name] of node.outputs.entries()) {
     const fact = name === "" ? undefined : merged(outputs[index], scope.declared(name));
     if (fact !== undefined) scope.facts.set(name, fact);
@@ -176,6 +195,6 @@ export function inferShapes(
     return isStale ? withoutLengths(fact) : fact;
   };
   const scope: Scope = { facts, opsets, ops, functions: options.functions ?? [], declared, calls: [] };
-  for (const node of topologicalOrder(graph.nodes)) inferNode(node, scope);
+  for (const node of topologicalOrder(graph.nodes)) inferNode(node, scope, options.onRefusal);
   return facts;
 }

@@ -1,6 +1,6 @@
 // Runs a graph by the references of its ops: slow, plain, and the meaning that everything else is checked against.
 
-import { type DataType, dataTypes, isFloat } from "./dtype.ts";
+import { byteLengthOf, type DataType, dataTypes, isFloat } from "./dtype.ts";
 import { AdderNetError } from "./errors.ts";
 import { bindCall, calledFunction } from "./functions.ts";
 import { definitionOf } from "./infer-shapes.ts";
@@ -125,12 +125,15 @@ function feedError(name: string, problem: string, expected?: string, found?: str
 }
 
 function requireConsistent(name: string, { type, data, dims }: Tensor): void {
-  const { array } = dataTypes[type] ?? { array: "raw" };
+  if (!Object.hasOwn(dataTypes, type)) throw feedError(name, "the type is unknown", undefined, `${type}`);
+  const { array } = dataTypes[type];
   if (array !== "raw" && (array === "string" ? !Array.isArray(data) : !(data instanceof array))) {
     throw feedError(name, "the data is no array of its type", array === "string" ? "string[]" : array.name);
   }
-  if (elementCount(dims) === data.length) return;
-  throw feedError(name, "data and dims disagree", `${elementCount(dims)} elements`, `${data.length}`);
+  const length = array === "raw" ? byteLengthOf(type, elementCount(dims)) : elementCount(dims);
+  if (length === data.length) return;
+  const unit = array === "raw" ? "bytes" : "elements";
+  throw feedError(name, "data and dims disagree", `${length} ${unit}`, `${data.length}`);
 }
 
 function requireFit(info: ValueInfo, tensor: Tensor, float64: boolean): void {

@@ -3,6 +3,7 @@
 import { type DataType, dataTypeOfOnnx } from "../core/dtype.ts";
 import { getInt } from "../core/ir/attributes.ts";
 import type { Model, Node } from "../core/ir/model.ts";
+import type { ValueFact } from "../core/ops/define-op.ts";
 
 type TypeRule = (node: Node, inputs: readonly (DataType | undefined)[]) => readonly (DataType | undefined)[];
 
@@ -15,6 +16,15 @@ const inputAt =
   (position: number): TypeRule =>
   (node, inputs) =>
     node.outputs.map(() => inputs[position]);
+
+/** Ops whose results are those of a graph of their own, behind `skipped` results that they keep to themselves. */
+const bodyOutputs =
+  (attribute: string, skipped = 0): TypeRule =>
+  (node) => {
+    const body = node.attributes.get(attribute);
+    const outputs = body?.type === "GRAPH" ? body.value.outputs.slice(skipped) : [];
+    return outputs.map(({ type }) => (type?.kind === "tensor" ? type.elemType : undefined));
+  };
 
 const castTo: TypeRule = (node, inputs) => [dataTypeOfOnnx(getInt(node, "to") ?? 0) ?? inputs[0]];
 
@@ -51,6 +61,9 @@ const rules: Readonly<Record<string, TypeRule>> = {
   QLinearConv: inputAt(7),
   QLinearMatMul: inputAt(7),
   Cast: castTo,
+  If: bodyOutputs("then_branch"),
+  Loop: bodyOutputs("body", 1),
+  Scan: bodyOutputs("body"),
   OneHot: inputAt(2),
   ConstantOfShape: (node) => {
     const value = node.attributes.get("value");
@@ -69,9 +82,16 @@ function declaredTypes(model: Model): Map<string, DataType> {
   return types;
 }
 
-/** Types that the file declares, else what the op's rule says, else the type of the op's first input. */
-export function inferTypes(model: Model): Map<string, DataType> {
-  const types = declaredTypes(model);
+/**
+ * Types that the file declares, else what shape inference finds (in `facts`), else what the op's rule says, else the type of the op's
+ * first input.
+ */
+export function inferTypes(
+  model: Model,
+  facts: ReadonlyMap<string, ValueFact> = new Map(),
+): Map<string, DataType> {
+  const types = new Map([...facts].map(([name, { elemType }]) => [name, elemType]));
+  for (const [name, type] of declaredTypes(model)) types.set(name, type);
   for (const node of model.graph.nodes) {
     const inputs = node.inputs.map((name) => types.get(name));
     const made = (rules[node.opType] ?? firstInput)(node, inputs);

@@ -1,12 +1,19 @@
 // One onnxruntime session made of segments: our kernels where they apply, inner onnxruntime sessions elsewhere.
 
 import { ops } from "../../custom-ops/index.ts";
-import { createExecutor, type SessionExplanation, supportsNode } from "../../runtime/index.ts";
+import {
+  createExecutor,
+  type SessionExplanation,
+  supportsNode,
+  unsupportedNodes,
+} from "../../runtime/index.ts";
 import type { DataType } from "../core/dtype.ts";
 import { AdderNetError } from "../core/errors.ts";
 import { inferShapes } from "../core/infer-shapes.ts";
 import type { Model, Node } from "../core/ir/model.ts";
+import { valuesReadBy } from "../core/ir/walk.ts";
 import { encodeModel } from "../core/onnx/index.ts";
+import type { ValueFact } from "../core/ops/define-op.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { inferTypes } from "./infer-types.ts";
 import type { ExecutionProvider, OrtModule, OrtSessionHandler, OrtValueMetadata } from "./ort-module.ts";
@@ -37,20 +44,39 @@ export interface HandlerOptions {
   readonly sessionOptions: object;
 }
 
+interface Findings {
+  readonly facts: ReadonlyMap<string, ValueFact>;
+  /** Nodes that our ops refuse: types and attributes that onnxruntime may know, or will name itself. */
+  readonly refused: ReadonlySet<Node>;
+}
+
+function findingsOf({ graph, opsetImports, functions }: Model): Findings {
+  const refused = new Set<Node>();
+  const facts = inferShapes(graph, opsetImports, ops, { functions, onRefusal: (node) => refused.add(node) });
+  return { facts, refused };
+}
+
 /**
  * Nodes our kernels take. They work on float32; integers (shapes, axes) must be known when planning, so they count only where they are
  * constants or come from nodes that are ours.
  */
-export function chooseOurs(model: Model, types: ReadonlyMap<string, DataType>): Set<Node> {
+export function chooseOurs(
+  model: Model,
+  types: ReadonlyMap<string, DataType>,
+  { facts, refused }: Findings = findingsOf(model),
+): Set<Node> {
   const ours = new Set<Node>();
   const known = new Set(model.graph.initializers.keys());
-  const facts = inferShapes(model.graph, model.opsetImports, ops, { functions: model.functions });
+  const read = new Set(model.graph.nodes.flatMap((node) => [...valuesReadBy(node)]));
+  for (const { name } of model.graph.outputs) read.add(name);
   const isReadable = (name: string): boolean =>
     name === "" || known.has(name) || types.get(name) === "float32";
   for (const node of model.graph.nodes) {
     const inputs = node.inputs.map((name) => facts.get(name));
-    if (!node.inputs.every(isReadable)) continue;
-    if (supportsNode(node, model.opsetImports, inputs) !== true) continue;
+    if (refused.has(node) || !node.inputs.every(isReadable)) continue;
+    // An output that nothing reads, such as the mask of Dropout, is none that kernels would have to make.
+    const outputs = node.outputs.map((name) => (read.has(name) ? name : ""));
+    if (supportsNode({ ...node, outputs }, model.opsetImports, inputs) !== true) continue;
     ours.add(node);
     for (const output of node.outputs) known.add(output);
   }
@@ -113,19 +139,39 @@ function withInputTypes(segment: Segment, types: ReadonlyMap<string, DataType>):
   return { ...segment, model: { ...segment.model, graph: { ...graph, inputs } } };
 }
 
+const isUntyped = ({ engine, model }: Segment): boolean =>
+  engine === "onnxruntime" && model.graph.inputs.some(({ type }) => type === undefined);
+
+/**
+ * The segments of a model. What a segment of ours cannot run once it stands alone (a parameter computed by another segment) goes to
+ * onnxruntime; so does everything where a value between segments has no known type.
+ */
+export function segmentsOf(model: Model): Segment[] {
+  const findings = findingsOf(model);
+  const types = inferTypes(model, findings.facts);
+  const ours = chooseOurs(model, types, findings);
+  for (;;) {
+    const segments = partition(model, (node) => ours.has(node)).map((segment) =>
+      withInputTypes(segment, types),
+    );
+    const own = segments.filter(({ engine }) => engine === "addernet");
+    const refused = own.flatMap((segment) => unsupportedNodes(segment.model).map(({ node }) => node));
+    if (own.length > 0 && segments.some(isUntyped)) ours.clear();
+    else if (refused.length === 0) return segments;
+    for (const node of refused) ours.delete(node);
+  }
+}
+
 async function createRunners(
   ort: OrtModule,
   model: Model,
   options: HandlerOptions,
 ): Promise<SegmentRunner[]> {
-  const types = inferTypes(model);
-  const ours = chooseOurs(model, types);
   const runners: SegmentRunner[] = [];
   try {
-    for (const segment of partition(model, (node) => ours.has(node))) {
-      const typed = withInputTypes(segment, types);
+    for (const segment of segmentsOf(model)) {
       const make =
-        segment.engine === "addernet" ? ownRunner(typed, options) : innerRunner(ort, typed, options);
+        segment.engine === "addernet" ? ownRunner(segment, options) : innerRunner(ort, segment, options);
       runners.push(await make);
     }
   } catch (error) {

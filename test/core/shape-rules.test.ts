@@ -310,7 +310,14 @@ const refused: readonly (readonly [string, string, Attributes, readonly Tensor[]
   ["a condition of numbers", "Where", {}, [x, x, x], "ADN_TYPE"],
   ["types that differ", "Where", {}, [bools([1]), x, at(1)], "ADN_TYPE"],
   ["a bound of another type", "Clip", {}, [x, at(0)], "ADN_TYPE"],
-  ["training", "Dropout", {}, [x, floats([0.5], []), bools([1], [])], "ADN_ATTRIBUTE"],
+  ["one operand", "Conv", {}, [x], "ADN_ONNX_MODEL"],
+  ["one operand", "MatMul", {}, [x], "ADN_ONNX_MODEL"],
+  ["one operand", "Gemm", {}, [x], "ADN_ONNX_MODEL"],
+  ["no bias", "InstanceNormalization", {}, [x, x], "ADN_ONNX_MODEL"],
+  ["no variance", "BatchNormalization", {}, [x, x, x, x], "ADN_ONNX_MODEL"],
+  ["nothing", "MaxPool", {}, [], "ADN_ONNX_MODEL"],
+  ["nothing", "ReduceSum", {}, [], "ADN_ONNX_MODEL"],
+  ["training", "Dropout", {}, [x, floats([0.5], []), bools([1], [])], "ADN_OP_UNSUPPORTED"],
 ];
 
 function errorOf(action: () => unknown): AdderNetError {

@@ -49,6 +49,63 @@ export const mixedGraphs: readonly MixedGraph[] = [
     feeds: { x: [2, 3, 6, 6] },
   },
   {
+    name: "bounds that are fed",
+    text: `input %x: float32[2,4]
+      input %low: float32[]
+      %y = Clip(%x, %low)
+      output %y`,
+    engines: ["onnxruntime"],
+    feeds: { x: [2, 4], low: [] },
+  },
+  {
+    name: "a norm whose scale another engine computes",
+    text: `input %x: float32[1,3,6,6]
+      input %s: float32[3]
+      %a.adder = float32[3,3,3,3]
+      %b = float32[3]
+      ${layer("a", "x", "a")}
+      %e = Erf(%s)
+      %v = Abs(%b)
+      %y = BatchNormalization(%a, %e, %b, %b, %v)
+      output %y`,
+    engines: ["onnxruntime", "addernet", "onnxruntime"],
+    feeds: { x: [1, 3, 6, 6], s: [3] },
+  },
+  {
+    name: "a constant node that the other engine reads",
+    text: `input %x: float32[1,3,6,6]
+      %a.adder = float32[2,3,3,3]
+      %c = Constant[value_int=2]()
+      ${layer("a", "x", "a")}
+      %k = ArgMax[axis=1 keepdims=0](%a)
+      %y = Mod(%k, %c)
+      output %y: int64[1,6,6]`,
+    engines: ["addernet", "onnxruntime"],
+    feeds: { x: [1, 3, 6, 6] },
+  },
+  {
+    name: "weights with scales per block, which our ops refuse",
+    text: `input %x: float32[2,4]
+      %w = uint8[4,6]
+      %s = float32[4,2]
+      %d = DequantizeLinear[axis=1 block_size=3](%w, %s)
+      %y = MatMul(%x, %d)
+      output %y: float32[2,6]`,
+    opset: 21,
+    engines: ["onnxruntime", "addernet"],
+    feeds: { x: [2, 4] },
+  },
+  {
+    name: "the mask of Dropout, which nothing reads",
+    text: `input %x: float32[1,3,6,6]
+      %a.adder = float32[2,3,3,3]
+      ${layer("a", "x", "a")}
+      %y, %mask = Dropout(%a)
+      output %y: float32[1,2,6,6]`,
+    engines: ["addernet"],
+    feeds: { x: [1, 3, 6, 6] },
+  },
+  {
     name: "two branches, one of them foreign, added",
     text: `input %x: float32[1,2,5,5]
       %a.adder = float32[3,2,3,3]

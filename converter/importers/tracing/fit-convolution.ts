@@ -116,6 +116,8 @@ interface AxisPlaces {
   /** Undefined when there is a single output. */
   readonly stride: number | undefined;
   readonly size: number;
+  /** How far beyond an edge labels tell places of this axis from others. */
+  readonly reach: number;
   readonly outputs: number;
   /** How far the graph pads beyond the end. */
   readonly padEnd: number;
@@ -136,8 +138,10 @@ function stridesOf(height: AxisPlaces, width: AxisPlaces): [number, number] {
 }
 
 function fitAxis(axis: AxisPlaces, stride: number): AxisFit | undefined {
-  const { taps, size, outputs } = axis;
+  const { taps, size, outputs, reach } = axis;
   const begin = 0 - taps.first;
+  // A step further than labels reach is one along another axis: of rows, where this axis is the columns.
+  if (taps.first + (outputs - 1) * stride + extentOf(axis) > size + reach) return undefined;
   const least = (outputs - 1) * stride + extentOf(axis) - size - begin;
   const end = { least: Math.max(0, least), most: least + stride - 1 };
   if (begin < 0 || end.most < end.least) return undefined;
@@ -249,8 +253,14 @@ export function fitConvolution(
   if (!depth || !rows || !columns || depth.first !== 0 || depth.step !== 1) return undefined;
   const group = groupCount(code.size[1], depth.count, first.channels);
   const slots = kernelSlots(terms, rows, columns, depth.count);
-  const y = { taps: rows, stride: first.stepY, size: code.size[2], outputs: dims[2], padEnd: padEnd.h };
-  const x = { taps: columns, stride: first.stepX, size: code.size[3], outputs: dims[3], padEnd: padEnd.w };
+  const axis = (at: 0 | 1, found: Pick<AxisPlaces, "taps" | "stride" | "padEnd">): AxisPlaces => ({
+    ...found,
+    size: code.size[at + 2]!,
+    reach: code.reach[at],
+    outputs: dims[at + 2]!,
+  });
+  const y = axis(0, { taps: rows, stride: first.stepY, padEnd: padEnd.h });
+  const x = axis(1, { taps: columns, stride: first.stepX, padEnd: padEnd.w });
   const strides = stridesOf(y, x);
   const [height, width] = [fitAxis(y, strides[0]), fitAxis(x, strides[1])];
   if (group === undefined || !slots || !height || !width) return undefined;

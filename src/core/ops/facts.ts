@@ -126,7 +126,25 @@ export function shapesFor(
   });
 }
 
-/** An op whose first `required` inputs must be given; that is checked before `infer` and `reference` run. */
+/** The op, its first `required` inputs checked before `infer` and `reference` run: what they rely on is then there. */
+export function requiringInputs(op: OpDefinition, required: number): OpDefinition {
+  const { infer, reference } = op;
+  const checkedInfer: Infer = (node, facts, context): Inferred => {
+    requireInputs(node, required, context.where);
+    return infer(node, facts, context);
+  };
+  if (reference === undefined) return { ...op, infer: checkedInfer };
+  return {
+    ...op,
+    infer: checkedInfer,
+    reference: (node, inputs, context) => {
+      requireInputs(node, required, context.where);
+      return reference(node, inputs, context);
+    },
+  };
+}
+
+/** An op whose first `required` inputs must be given. */
 export function standardOp(
   opType: string,
   first: number,
@@ -134,19 +152,6 @@ export function standardOp(
   infer: Infer,
   reference?: NonNullable<OpDefinition["reference"]>,
 ): OpDefinition {
-  const checkedInfer: Infer = (node, facts, context): Inferred => {
-    requireInputs(node, required, context.where);
-    return infer(node, facts, context);
-  };
-  if (reference === undefined) return { domain: "", opType, first, infer: checkedInfer };
-  return {
-    domain: "",
-    opType,
-    first,
-    infer: checkedInfer,
-    reference: (node, inputs, context) => {
-      requireInputs(node, required, context.where);
-      return reference(node, inputs, context);
-    },
-  };
+  const op = { domain: "", opType, first, infer };
+  return requiringInputs(reference === undefined ? op : { ...op, reference }, required);
 }

@@ -5,6 +5,7 @@ import { castOps } from "./cast.ts";
 import { constantOps } from "./constants.ts";
 import { convOps } from "./conv.ts";
 import type { OpDefinition } from "./define-op.ts";
+import { requiringInputs } from "./facts.ts";
 import { gatherOps } from "./gather.ts";
 import { gemmOps } from "./gemm.ts";
 import { movementOps } from "./movement.ts";
@@ -21,6 +22,27 @@ import { softmaxOps } from "./softmax.ts";
 import { triluOps } from "./trilu.ts";
 import { unaryOps } from "./unary.ts";
 
+/** Operands that a layer cannot do without, by op. */
+const operands: Readonly<Record<string, number>> = {
+  Conv: 2,
+  ConvTranspose: 2,
+  Gemm: 2,
+  MatMul: 2,
+  LayerNormalization: 2,
+  InstanceNormalization: 3,
+  BatchNormalization: 5,
+};
+
+/** Layers and folds: each takes at least its data. */
+const layerOps = [
+  ...convOps,
+  ...gemmOps,
+  ...normalizationOps,
+  ...poolingOps,
+  ...softmaxOps,
+  ...reductionOps,
+].map((op) => requiringInputs(op, operands[op.opType] ?? 1));
+
 export const standardOps: readonly OpDefinition[] = [
   ...constantOps,
   ...shapeOps,
@@ -34,11 +56,6 @@ export const standardOps: readonly OpDefinition[] = [
   ...regulationOps,
   ...quantizationOps,
   ...triluOps,
-  ...convOps,
-  ...gemmOps,
-  ...normalizationOps,
-  ...poolingOps,
+  ...layerOps,
   ...resizeOps,
-  ...softmaxOps,
-  ...reductionOps,
 ];

@@ -29,10 +29,10 @@ export function roundHalfToEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** One scale for all, or one per position along `axis`. Blocks along an axis are ADN_ATTRIBUTE. */
+/** One scale for all, or one per position along `axis`. Blocks along an axis are ADN_OP_UNSUPPORTED. */
 function parameterAxis(node: Node, data: ValueFact, scale: ValueFact | undefined, where: string): number {
   if ((getInt(node, "block_size") ?? 0) !== 0) {
-    throw new AdderNetError("ADN_ATTRIBUTE", "scales per block are not supported", { where });
+    throw new AdderNetError("ADN_OP_UNSUPPORTED", "scales per block are not supported", { where });
   }
   const length = scale?.shape?.length ?? 0;
   if (length > 1) {

@@ -62,7 +62,7 @@ function dropout(node: Node, inputs: Inputs, { opset, where }: OpContext): Tenso
   const { dims, data, type } = inputs[0]!;
   const [ratio, isTraining] = [Number(inputs[1]?.data[0] ?? 0.5), Boolean(inputs[2]?.data[0])];
   if (opset >= 12 && isTraining && ratio > 0) {
-    throw new AdderNetError("ADN_ATTRIBUTE", "Dropout in training mode has no reference", {
+    throw new AdderNetError("ADN_OP_UNSUPPORTED", "Dropout in training mode has no one result", {
       where,
       fix: "export the model in eval mode",
     });

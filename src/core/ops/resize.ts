@@ -63,6 +63,6 @@ function inferBy(targetOf: typeof resizeTarget): OpDefinition["infer"] {
 export const resizeOps: readonly OpDefinition[] = [
   /** X sampled at another size: floor(length · scale), or the given sizes. */
   standardOp("Resize", 10, 1, inferBy(resizeTarget)),
-  /** X sampled at floor(length · scale). */
-  standardOp("Upsample", 7, 1, inferBy(upsampleTarget)),
+  /** X sampled at floor(length · scale). Opset 10 has Resize in its place. */
+  { ...standardOp("Upsample", 7, 1, inferBy(upsampleTarget)), last: 9 },
 ];

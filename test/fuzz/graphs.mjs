@@ -1,0 +1,106 @@
+// One random graph through everything: converter, kernels at every level, onnxruntime on function bodies, 3- to 8-bit codes.
+
+import ort from "onnxruntime-node";
+import { convert, quantize } from "../../dist/converter/index.js";
+import { ops } from "../../dist/custom-ops/index.js";
+import { isLevelAvailable, simdLevels } from "../../dist/custom-ops/kernels/load.js";
+import { createSession } from "../../dist/runtime/index.js";
+import { interpret } from "../../dist/src/core/interpret.js";
+import { decodeModel, encodeModel } from "../../dist/src/core/onnx/index.js";
+import { buildModel, feedsFor } from "./build.mjs";
+import { Finding, isKnownError, requireClose } from "./outcome.mjs";
+
+const levels = simdLevels.filter(isLevelAvailable);
+/** Of float32 results, against the largest of them. */
+const floatTolerance = 2e-4;
+
+async function runSession(bytes, feeds, options) {
+  const session = await createSession(bytes, options);
+  try {
+    return Object.values(await session.run(feeds))[0];
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function runOrt(bytes, feeds) {
+  const session = await ort.InferenceSession.create(bytes, {
+    logSeverityLevel: 4,
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+  });
+  try {
+    const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [
+      name,
+      new ort.Tensor(type, data, dims),
+    ]);
+    return Object.values(await session.run(Object.fromEntries(tensors)))[0];
+  } finally {
+    await session.release();
+  }
+}
+
+function runPlainly({ graph, opsetImports, functions }, feeds, float64) {
+  const answers = interpret(graph, opsetImports, ops, new Map(Object.entries(feeds)), { float64, functions });
+  return [...answers.values()][0];
+}
+
+async function attempt(what, act) {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Finding) throw error;
+    throw new Finding(isKnownError(error) ? "refusal" : "crash", `${what}: ${error?.stack ?? error}`);
+  }
+}
+
+async function checkFloat(bytes, feeds, wanted, { threads }) {
+  for (const simd of levels) {
+    const found = await attempt(`kernels, ${simd}`, () => runSession(bytes, feeds, { simd, threads }));
+    requireClose(`kernels, ${simd}, against float64`, found, wanted, floatTolerance);
+  }
+  const found = await attempt("onnxruntime", () => runOrt(bytes, feeds));
+  requireClose("onnxruntime against float64", found, wanted, floatTolerance);
+}
+
+/** Codes are exact: every engine gives the same bits until floats follow. */
+async function checkCodes(model, recipe, [feeds, ...samples]) {
+  const maps = samples.map((sample) => new Map(Object.entries(sample)));
+  let quantized;
+  try {
+    quantized = await quantize(model, { samples: maps, bits: recipe.bits });
+  } catch (error) {
+    if (error.code === "ADN_USAGE" && /layer/.test(error.message)) return;
+    throw new Finding(isKnownError(error) ? "refusal" : "crash", `quantize: ${error?.stack ?? error}`);
+  }
+  const { bytes } = quantized;
+  const meant = await attempt("references of codes", () => runPlainly(decodeModel(bytes), feeds, false));
+  const wanted = await attempt("onnxruntime on codes", () => runOrt(bytes, feeds));
+  requireClose("onnxruntime against references, codes", wanted, meant, 1e-5);
+  for (const simd of levels) {
+    const found = await attempt(`codes, ${simd}`, () => runSession(bytes, feeds, { simd }));
+    requireClose(`codes, ${simd}, against onnxruntime`, found, wanted, 1e-5);
+  }
+}
+
+/** Throws a Finding when anything about the recipe's graph is wrong. */
+export async function checkGraph(recipe) {
+  const model = await attempt("building", () => buildModel(recipe));
+  const [feeds, ...samples] = feedsFor(recipe, recipe.bits > 0 ? 5 : 1);
+  const wanted = await attempt("float64", () => runPlainly(model, feeds, true));
+  if (!wanted.data.every(Number.isFinite)) return;
+  const source = encodeModel(model).bytes;
+  const {
+    bytes,
+    report,
+    model: converted,
+  } = await attempt("convert", () => convert(source, { check: false, target: recipe.target }));
+  const adders = buildModel({ ...recipe, form: "custom" }).graph.nodes.filter(
+    ({ opType }) => opType === "Adder2d",
+  );
+  if (report.layers.length !== adders.length) {
+    throw new Finding("unrecognised", `${report.layers.length} layers of ${adders.length}`);
+  }
+  await checkFloat(bytes, feeds, wanted, recipe);
+  if (recipe.bits > 0 && recipe.target === "custom") await checkCodes(converted, recipe, [feeds, ...samples]);
+}
