@@ -61,6 +61,18 @@ export interface ConstantSources {
   readonly lists: (key: string, source: () => ListSource) => TapLists;
 }
 
+/** Ways to compute a node, by name. */
+export type Variants = Readonly<Record<string, (build: PlanBuilder) => void>>;
+
+/** The fastest variant, and what every one took. */
+export interface Race {
+  readonly winner: string;
+  readonly milliseconds: Readonly<Record<string, number>>;
+}
+
+/** Races variants of a node; layers alike, of which `key` is the same, race once. */
+export type RaceTrack = (key: string, bound: BoundNode, variants: Variants, ranges: ValueRanges) => Race;
+
 /** What is proven of values. */
 export interface ValueRanges {
   /** Whether every element is known to be >= 0 (or NaN). */
@@ -84,6 +96,9 @@ export interface PlanBuilder extends ValueRanges {
   alias(output: BoundValue, input: BoundValue): void;
   scratch(bytes: number): ArenaAddress;
   call<K extends KernelName>(kernel: K, args: Readonly<Record<ParamOf<K>, Argument>>): void;
+  /** Which of several variants is the fastest; undefined where plans are not to depend on that. */
+  race(key: string, variants: Variants): Race | undefined;
+  /** Adds a reason for these kernels. */
   explain(why: string): void;
 }
 
@@ -113,6 +128,7 @@ export function draftNode(
   { weights, table, lists }: ConstantSources,
   ranges: ValueRanges,
   lower: (bound: BoundNode, build: PlanBuilder) => void,
+  track?: RaceTrack,
 ): void {
   const calls: Call[] = [];
   const reads: number[] = [];
@@ -159,8 +175,9 @@ export function draftNode(
       const byName = args as Readonly<Record<string, Argument>>;
       calls.push({ kernel, args: kernelTable[kernel].map((param) => byName[param]!) });
     },
+    race: (key, variants) => track?.(key, bound, variants, ranges),
     explain(text) {
-      why = text;
+      why = [why, text].filter(Boolean).join("; ");
     },
   };
   lower(bound, built);

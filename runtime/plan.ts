@@ -3,7 +3,14 @@
 
 import { AdderNetError } from "../src/core/errors.ts";
 import type { BoundGraph, BoundValue } from "./bind.ts";
-import { bytesOf, type ConstantSources, type Draft, draftNode, type Step } from "./builder.ts";
+import {
+  bytesOf,
+  type ConstantSources,
+  type Draft,
+  draftNode,
+  type RaceTrack,
+  type Step,
+} from "./builder.ts";
 import { loweringOf } from "./lowerings.ts";
 import { rangesOf } from "./ranges.ts";
 
@@ -131,8 +138,8 @@ function requireRoom(label: string, bytes: number): void {
   });
 }
 
-/** Lowers every node and gives every buffer its place. Throws ADN_LIMIT for what cannot fit a WebAssembly memory. */
-export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
+/** Lowers every node and gives every buffer its place. With a track, kernels that are nearly as fast race. Throws ADN_LIMIT for what cannot fit a WebAssembly memory. */
+export function planGraph(graph: BoundGraph, sources: ConstantSources, track?: RaceTrack): Plan {
   const draft: Draft = { steps: [], buffers: [], bufferOf: new Map() };
   for (const value of graph.inputs) {
     const bytes = bytesOf(value);
@@ -142,7 +149,7 @@ export function planGraph(graph: BoundGraph, sources: ConstantSources): Plan {
   const ranges = rangesOf(graph);
   for (const bound of graph.nodes) {
     for (const value of bound.outputs) if (value) requireRoom(value.name, bytesOf(value));
-    draftNode(bound, draft, sources, ranges, loweringOf(bound.node)!.lower);
+    draftNode(bound, draft, sources, ranges, loweringOf(bound.node)!.lower, track);
   }
   const planned = (value: BoundValue): PlannedValue => {
     const buffer = value.constant ? undefined : draft.bufferOf.get(value.name);

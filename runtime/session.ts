@@ -18,13 +18,14 @@ import type { ValueFact } from "../src/core/ops/define-op.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
-import type { ConstantData, ConstantSource, ConstantSources } from "./builder.ts";
+import type { ConstantData, ConstantSource, ConstantSources, RaceTrack } from "./builder.ts";
 import { execute, executeTimed, type LinkedPlan, type Run } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
 import { makeLists, type TapLists } from "./lists.ts";
 import { type Plan, planGraph } from "./plan.ts";
+import { openTrack } from "./race.ts";
 import { factsOf, requireSupported } from "./support.ts";
 import { type Arrangement, arrangePlan } from "./threads/arrange.ts";
 import { chooseThreads, leastGain, requireThreadCount, type ThreadChoice } from "./threads/choice.ts";
@@ -41,6 +42,12 @@ export interface SessionOptions {
    * on it.
    */
   readonly threads?: number | "auto";
+  /**
+   * How kernels are chosen where several fit a layer about as well: by a short race on its own weights, remembered as long as the
+   * process lives ("measured"), or by what is known of the weights alone, the same on every machine ("predicted"). Answers on codes
+   * do not depend on it; floats may differ in their last bits.
+   */
+  readonly kernels?: "measured" | "predicted";
   /** Bytes of a file beside the model, for weights kept outside it. */
   readonly externalData?: ReadExternalData;
 }
@@ -73,7 +80,8 @@ export interface Session {
 
 /** Plans kept per session; the one used longest ago goes first. */
 const mostPlans = 8;
-const knownOptions = ["simd", "threads", "externalData"];
+const kernelChoices = ["measured", "predicted"];
+const knownOptions = ["simd", "threads", "kernels", "externalData"];
 
 interface CachedPlan {
   readonly plan: Plan;
@@ -103,6 +111,7 @@ interface State {
   readonly kernels: Kernels;
   readonly threads: Threads;
   readonly arena: Arena;
+  readonly track: RaceTrack | undefined;
   readonly constants: ConstantCache;
   /** Addresses of packed weights by what they are made of. */
   readonly weights: Map<string, number>;
@@ -119,7 +128,7 @@ function requireOptions(options: SessionOptions): void {
   if (unknown !== undefined) {
     throw new AdderNetError("ADN_USAGE", `no option "${unknown}"`, { expected: knownOptions.join(", ") });
   }
-  const { simd = "auto", threads = 1 } = options;
+  const { simd = "auto", threads = 1, kernels = "measured" } = options;
   if (simd !== "auto" && !simdLevels.includes(simd)) {
     throw new AdderNetError("ADN_USAGE", "simd is unknown", {
       expected: ["auto", ...simdLevels].join(", "),
@@ -127,6 +136,12 @@ function requireOptions(options: SessionOptions): void {
     });
   }
   requireThreadCount(threads);
+  if (!kernelChoices.includes(kernels)) {
+    throw new AdderNetError("ADN_USAGE", "kernels is unknown", {
+      expected: kernelChoices.join(", "),
+      found: String(kernels),
+    });
+  }
 }
 
 /** Copies constants into the arena and answers their address. */
@@ -239,15 +254,16 @@ function reserveValues(state: State, bytes: number): void {
 }
 
 function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
-  const { model, arena, constants, weights } = state;
+  const { model, arena, constants, weights, track } = state;
   const tables = new Map<string, number>();
   const lists = new Set<string>();
   try {
-    const plan = planGraph(fuseEpilogues(bind(model, shapes, constants)), {
+    const sources = {
       weights: constantSource(arena, weights),
       table: constantSource(arena, tables),
       lists: listSource(state, lists),
-    });
+    };
+    const plan = planGraph(fuseEpilogues(bind(model, shapes, constants)), sources, track);
     const arrangement = arrange(state, plan);
     reserveValues(state, placedBytes(plan, arrangement));
     const linked = linkPlan(state, plan, arrangement);
@@ -342,12 +358,14 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
   const level = chooseLevel(options.simd ?? "auto");
   const threads: Threads = { choice: chooseThreads(options.threads ?? 1) };
   const arena = makeArena(threads.choice.most > 1);
+  const kernels = await loadKernels(level, arena.memory);
   let state: State | undefined = {
     model,
     level,
-    kernels: await loadKernels(level, arena.memory),
+    kernels,
     threads,
     arena,
+    track: options.kernels === "predicted" ? undefined : openTrack({ arena, kernels, level }),
     constants: new Map(),
     weights: new Map(),
     lists: new Map(),

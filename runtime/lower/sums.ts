@@ -10,8 +10,9 @@ import { getFloat } from "../../src/core/ir/attributes.ts";
 import type { Node } from "../../src/core/ir/model.ts";
 import { bandsOf, callWindowSums, tapTable } from "../bands.ts";
 import type { BoundNode, BoundValue } from "../bind.ts";
-import { type Argument, type PlanBuilder, shifted } from "../builder.ts";
+import { type Argument, type PlanBuilder, type Race, shifted } from "../builder.ts";
 import { affineArguments, constantAffine, epilogueOf } from "../epilogue.ts";
+import { planeKey } from "../geometry.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
 import {
@@ -192,7 +193,7 @@ function lowerImage(layer: Layer, family: Family, build: PlanBuilder): void {
   });
 }
 
-function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
+function lowerSparse(layer: Layer, build: PlanBuilder): void {
   const { bound, x, w, plane, group, channels, filters, pixels } = layer;
   const { low, high, residual } = epilogueOf(bound);
   const z = residualArgument(layer, residual, build);
@@ -211,7 +212,7 @@ function lowerSparse(layer: Layer, family: Family, build: PlanBuilder): void {
     scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
     ...{ perGroup: filters / group, sumsStride: window.sumsStride, yStride: pixels * 4, low, high },
   };
-  build.explain(`${family.why}; ${livePercent(lists, layer)} % of the taps are live`);
+  build.explain(`${livePercent(lists, layer)} % of the taps are live`);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
     for (const { first, count, address } of lists.parts) {
@@ -257,11 +258,11 @@ function lowerDepthwise(layer: Layer, family: Family, build: PlanBuilder): void 
 }
 
 /**
- * Where most weights are live the tile, which reads every input once for four channels, is faster; with few pixels too. The bound is
- * the ratio of what both reach per tap.
+ * Where most weights are live the tile, which reads every input once for four channels, is faster. The bound is the ratio of what both
+ * reach per tap; near to it form and size of the layer decide, and machines differ.
  */
 const sparseDensity = 0.75;
-const sparsePixels = 16;
+const contestedDensities = { least: 0.62, most: 0.97 } as const;
 
 /** Weights looked at to know their kind. */
 const samples = 4096;
@@ -281,7 +282,8 @@ function lowerSum(bound: BoundNode, build: PlanBuilder): void {
   // With fewer than four filters per group a tile of four rows would mostly multiply zeros.
   if (group > 1 && group === channels && filters / group < 4) {
     const family = bound.node.opType === "Conv" ? products : absolutes;
-    build.explain([family.why, "one channel per group"].filter(Boolean).join("; "));
+    build.explain(family.why);
+    build.explain("one channel per group");
     lowerDepthwise(layer, family, build);
     return;
   }
@@ -291,12 +293,35 @@ function lowerSum(bound: BoundNode, build: PlanBuilder): void {
     lowerLinear(layer, family, build);
     return;
   }
-  const live = family.sparse && layer.pixels >= sparsePixels ? liveShare(layer) : 1;
-  if (live > sparseDensity) {
+  if (family.sparse === undefined) {
     lowerImage(layer, family, build);
     return;
   }
-  lowerSparse(layer, family, build);
+  lowerMinima(layer, family, build);
+}
+
+/** Over all taps or over live ones: what is faster. */
+function lowerMinima(layer: Layer, family: Family, build: PlanBuilder): void {
+  const live = liveShare(layer);
+  const variants = {
+    dense: (to: PlanBuilder) => {
+      to.explain("most weights are above 0");
+      lowerImage(layer, family, to);
+    },
+    sparse: (to: PlanBuilder) => lowerSparse(layer, to),
+  };
+  const isContested = contestedDensities.least <= live && live <= contestedDensities.most;
+  const { channels, filters, plane, group } = layer;
+  const kind = `minima ${channels} ${filters} ${group} ${planeKey(plane)} ${Math.round(live * 20)}`;
+  const race = isContested ? build.race(kind, variants) : undefined;
+  const predicted = live > sparseDensity ? "dense" : "sparse";
+  variants[(race?.winner ?? predicted) as keyof typeof variants](build);
+  if (race) build.explain(raceText(race));
+}
+
+function raceText({ milliseconds }: Race): string {
+  const times = Object.entries(milliseconds).map(([name, took]) => `${name} ${(1000 * took).toFixed(0)} µs`);
+  return `measured: ${times.join(", ")}`;
 }
 
 function refuses(_node: Node, [x]: Facts): string | undefined {
