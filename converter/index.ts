@@ -1,5 +1,6 @@
 // AdderNets out of PyTorch exports into optimised, verified ONNX.
 
+export * from "./adderize/index.ts";
 export * from "./checkpoints/index.ts";
 export {
   type Converted,

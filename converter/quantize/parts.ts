@@ -25,12 +25,26 @@ export interface Segment {
   readonly outputs: readonly string[];
 }
 
-export interface LayerStep {
-  readonly kind: "layer";
-  readonly layer: Layer;
+/** A layer as cutting sees it: a node, what it reads and what must be there before it runs. */
+export interface CutLayer {
+  readonly node: Node;
+  readonly x: string;
+  readonly z?: string | undefined;
+  readonly output: string;
 }
 
-export type Step = Segment | LayerStep;
+/** A model and the layers to cut out of it, each after those it depends on. */
+export interface Cut<L extends CutLayer = Layer> {
+  readonly model: Model;
+  readonly layers: readonly L[];
+}
+
+export interface LayerStep<L extends CutLayer = Layer> {
+  readonly kind: "layer";
+  readonly layer: L;
+}
+
+export type Step<L extends CutLayer = Layer> = Segment | LayerStep<L>;
 
 /** Nodes that `names` depend on and that `isWanted`, in the order of `nodes`. */
 function ancestors(
@@ -51,7 +65,7 @@ function ancestors(
 }
 
 /** What a group of nodes reads from outside, constants left out, and what others read of it. */
-function makeSegment(nodes: readonly Node[], { model }: Subject): Segment {
+function makeSegment(nodes: readonly Node[], { model }: Pick<Subject, "model">): Segment {
   const { graph } = model;
   const { consumers, outputs } = indexGraph(graph);
   const inside = new Set(nodes);
@@ -67,14 +81,14 @@ function makeSegment(nodes: readonly Node[], { model }: Subject): Segment {
 }
 
 /** The model as layers and the segments between them, each after all it depends on. */
-export function stepsOf(subject: Subject): Step[] {
+export function stepsOf<L extends CutLayer>(subject: Cut<L>): Step<L>[] {
   const { graph } = subject.model;
   const nodes = topologicalOrder(graph.nodes);
   const { producer } = indexGraph(graph);
   const layerNodes = new Set(subject.layers.map(({ node }) => node));
   const done = new Set<Node>();
   const isWaiting = (node: Node) => !done.has(node) && !layerNodes.has(node);
-  const steps: Step[] = [];
+  const steps: Step<L>[] = [];
   const addSegment = (group: readonly Node[]) => {
     for (const node of group) done.add(node);
     if (group.length > 0) steps.push(makeSegment(group, subject));
@@ -88,22 +102,23 @@ export function stepsOf(subject: Subject): Step[] {
 }
 
 /** What a step reads of the values that change from sample to sample. */
-export function readsOf(step: Step): readonly string[] {
+export function readsOf(step: Step<CutLayer>): readonly string[] {
   if (step.kind === "segment") return step.inputs;
   return [step.layer.x, ...(step.layer.z ? [step.layer.z] : [])];
 }
 
-export function makesOf(step: Step): readonly string[] {
+export function makesOf(step: Step<CutLayer>): readonly string[] {
   return step.kind === "segment" ? step.outputs : [step.layer.output];
 }
 
-function declared(name: string, { type, dims }: Tensor): ValueInfo {
+export function declared(name: string, { type, dims }: Tensor): ValueInfo {
   const shape: readonly Dim[] = [null, ...dims.slice(1)];
   return { name, type: { kind: "tensor", elemType: type, shape: dims.length === 0 ? [] : shape } };
 }
 
-function modelOf(
-  { model }: Subject,
+/** Nodes of a model as a model of their own. */
+export function modelOf(
+  { model }: Pick<Subject, "model">,
   nodes: readonly Node[],
   inputs: readonly ValueInfo[],
   outputs: readonly string[],
@@ -130,7 +145,7 @@ function modelOf(
 
 /** The nodes of a segment. `examples` are tensors like those that will be fed. */
 export function segmentModel(
-  subject: Subject,
+  subject: Pick<Subject, "model">,
   { nodes, inputs, outputs }: Pick<Segment, "nodes" | "inputs" | "outputs">,
   examples: ReadonlyMap<string, Tensor>,
 ): Model {

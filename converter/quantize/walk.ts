@@ -6,7 +6,17 @@ import { type ChannelAffine, type Correction, makeFit } from "./correction.ts";
 import { encode, encodeWeights, type Grid } from "./grid.ts";
 import type { Histogram } from "./histogram.ts";
 import { codesOf, floatsOf, isSame, type LiveValue, makeNoiseMeter, quantizedTensor } from "./lanes.ts";
-import { makesOf, readsOf, runAll, type Segment, type StartModel, segmentModel, stepsOf } from "./parts.ts";
+import {
+  type Cut,
+  type CutLayer,
+  makesOf,
+  readsOf,
+  runAll,
+  type Segment,
+  type StartModel,
+  segmentModel,
+  stepsOf,
+} from "./parts.ts";
 import { bestCandidate, gridByHistogram, type RangeMethod } from "./ranges.ts";
 import { baseAffine, floatResults, makeErrorOf, sumsOfCodes } from "./search.ts";
 import type { CodedValue, Layer, Subject } from "./subject.ts";
@@ -251,7 +261,9 @@ export async function walkLayers(
 }
 
 /** Largest number of bytes per sample that the walk holds at once; undefined where a length is not known. */
-export function bytesPerSample(subject: Subject): number | undefined {
+export function bytesPerSample<L extends CutLayer>(
+  subject: Cut<L> & Pick<Subject, "facts">,
+): number | undefined {
   const steps = stepsOf(subject);
   const sizeOf = (name: string): number => {
     const shape = subject.facts.get(name)?.shape?.slice(1);

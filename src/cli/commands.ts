@@ -12,6 +12,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "turn a PyTorch export or checkpoint into an optimised model, and verify it",
     load: async () => (await import("./commands/convert.ts")).convertCommand,
   },
+  adderize: {
+    summary: "turn a CNN into an AdderNet of the same topology, fitted on images without labels",
+    load: async () => (await import("./commands/adderize.ts")).adderizeCommand,
+  },
   quantize: {
     summary: "put the adder layers of a model on 8- to 3-bit codes, calibrated on images",
     load: async () => (await import("./commands/quantize.ts")).quantizeCommand,

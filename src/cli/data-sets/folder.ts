@@ -45,14 +45,17 @@ function readPicture(path: string): Picture {
   return decodePng(readFileSync(path), path);
 }
 
-/** Errors: ADN_DATA. All pictures have the size and colours of the first one. */
-export function folderSamples(folder: string): Samples {
+/**
+ * Errors: ADN_DATA. All pictures have the size and colours of the first one. `flat` also takes pictures that lie in the folder
+ * itself, for who needs no labels.
+ */
+export function folderSamples(folder: string, { flat = false } = {}): Samples {
   const classes = namesIn(folder, "folder");
-  const entries = listImages(folder, classes);
+  const entries = listImages(folder, flat && classes.length === 0 ? ["."] : classes);
   if (entries.length === 0) {
     throw new AdderNetError("ADN_DATA", "no pictures found", {
       where: folder,
-      expected: "one sub-folder per class, holding PNG files",
+      expected: flat ? "PNG files, or sub-folders of them" : "one sub-folder per class, holding PNG files",
     });
   }
   const first = readPicture(entries[0]!.path);

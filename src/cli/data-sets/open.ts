@@ -26,6 +26,22 @@ function openArrays(given: string): Samples {
   return arraySamples(read(images), read(labels), [images, labels]);
 }
 
+/** Images without labels: what `openSamples` takes, one .npy file, or a folder of pictures. Labels, if any, are not to be read. */
+export function openUnlabelled(given: string, cache: string): Samples {
+  if (/\.npy$/i.test(given) && !given.includes(",")) {
+    const images = decodeNpy(readFileSync(given), given);
+    const count = images.dims[0] ?? 0;
+    return {
+      ...arraySamples(images, { type: "uint8", data: new Uint8Array(count), dims: [count] }, [given, given]),
+      name: given,
+    };
+  }
+  if (!isDataSetName(given) && statSync(given, { throwIfNoEntry: false })?.isDirectory()) {
+    return folderSamples(given, { flat: true });
+  }
+  return openSamples(given, cache, "train");
+}
+
 /** `mnist`, `mnist:train`, `pictures/`, `x.npy,y.npy`. A bare name is the `usual` split. Errors: ADN_DATA, ADN_NPY, ADN_FILE. */
 export function openSamples(given: string, cache: string, usual: Split = "test"): Samples {
   const [name, split] = given.split(":") as [string, string | undefined];
