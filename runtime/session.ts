@@ -450,6 +450,10 @@ export async function createSession(
   const { externalData } = options;
   if (!(source instanceof Uint8Array) && !(source instanceof ArrayBuffer))
     return createExecutor(source, options);
+  requireOptions(options);
+  // Engines compile beside this thread, which reads the file meanwhile; what fails here fails again where it is needed.
+  const isShared = chooseThreads(options.threads ?? 1).most > 1;
+  compileKernels(chooseLevel(options.simd ?? "auto"), isShared).catch(() => {});
   const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
   return createExecutor(decodeModel(bytes, externalData ? { externalData } : {}), options);
 }
