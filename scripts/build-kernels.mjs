@@ -13,18 +13,27 @@ const common = ["--noAssert", "--runtime", "stub", "--importMemory", "--noExport
 const levels = { scalar: ["--disable", "simd"], simd: ["--enable", "simd"] };
 /**
  * Where kernels are, and the instruction sets each is compiled for: the smaller binary in front, because deflate looks back 32 KB. Those
- * of training are apart: who only runs models does not carry them.
+ * of training are apart: who only runs models does not carry them. Adderize takes two of them.
  */
 const families = [
   { kernels: join(root, "custom-ops", "kernels"), names: ["scalar", "simd"] },
   { kernels: join(root, "src", "train", "kernels"), names: ["simd"] },
+  { kernels: join(root, "converter", "adderize", "kernels"), names: ["simd"] },
 ];
 
 async function compile(folder, source, flags) {
   const binary = "module.wasm";
   let bytes;
   const { error, stderr } = await asc.main(
-    [join("assembly", source), "--baseDir", folder, "--outFile", binary, ...common, ...flags],
+    [
+      relative(root, join(folder, "assembly", source)),
+      "--baseDir",
+      root,
+      "--outFile",
+      binary,
+      ...common,
+      ...flags,
+    ],
     {
       writeFile: (name, contents) => {
         if (name === binary) bytes = contents;

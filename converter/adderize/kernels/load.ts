@@ -37,7 +37,7 @@ let compiled: Promise<WebAssembly.Module> | undefined;
 async function compile(): Promise<WebAssembly.Module> {
   if (typeof WebAssembly !== "object") throw new AdderNetError("ADN_WASM", "this engine has no WebAssembly");
   try {
-    return await WebAssembly.compile(await inflateBase64(packed, lengths.simd));
+    return await WebAssembly.compile(inflateBase64(packed, lengths.simd));
   } catch (cause) {
     throw new AdderNetError("ADN_WASM", "the kernels that fit layers could not be compiled", {
       fix: "adderize needs an engine with SIMD: Node 20, or a browser since 2023",
