@@ -7,7 +7,7 @@ import { adderWeight, naturalImages, uniformFrom } from "./draws.mjs";
 import { measureRoofline } from "./roofline.mjs";
 import { quantile } from "./statistics.mjs";
 
-const { binaries, threads } = JSON.parse(process.argv[2]);
+const { threads } = JSON.parse(process.argv[2]);
 
 /** Layers of ResNets: channels, filters, kernel, size of the map. */
 const layers = [
@@ -72,7 +72,7 @@ async function measureLayer(layer) {
   return { layer: `${channels}->${filters} ${kernel}x${kernel} at ${size}x${size}`, rate, kernels, why };
 }
 
-const roofline = await measureRoofline(binaries);
+const roofline = await measureRoofline();
 const rates = [];
 for (const layer of layers) rates.push(await measureLayer(layer));
 process.stdout.write(JSON.stringify({ roofline, layers: rates }));

@@ -8,7 +8,6 @@ import { prepareModels } from "./models.mjs";
 import { networks } from "./networks.mjs";
 import { findNode } from "./node-binary.mjs";
 import { addFailure, addNetwork, startPass, startReport } from "./report.mjs";
-import { compileRoofline } from "./roofline.mjs";
 import { runScript } from "./run-script.mjs";
 import { measureSizes } from "./sizes.mjs";
 import { median } from "./statistics.mjs";
@@ -114,14 +113,13 @@ export async function measureAll({ nets, nodes: wanted, threads: threadCounts, q
   const progress = makeProgress(perPass / 4 + nodes.length * (1 + threadCounts.length * perPass));
   const load = loadavg()[0];
   const folders = await prepareAll(nets, progress);
-  const binaries = await compileRoofline();
   const report = startReport(
     { machine: describeMachine(), load, quick, sizes: await measureSizes() },
     earlier,
   );
   for (const { binary, version, v8 } of nodes) {
     progress(`roofline on Node ${version}`, 1);
-    const kernels = await runScript(binary, "kernels.mjs", { binaries, threads: 1 });
+    const kernels = await runScript(binary, "kernels.mjs", { threads: 1 });
     for (const threads of threadCounts) {
       const pass = startPass(report, { node: version, v8, threads, kernels });
       for (const [network, folder] of folders) {

@@ -8,8 +8,8 @@ import { cloneModel } from "../src/core/ir/clone.ts";
 import type { Graph, Model } from "../src/core/ir/model.ts";
 import { encodeModel } from "../src/core/onnx/index.ts";
 import type { OpTable } from "../src/core/ops/define-op.ts";
+import { sampleFeeds } from "../src/core/sample-feeds.ts";
 import { allocate, type Tensor } from "../src/core/tensor.ts";
-import { sampleFeeds } from "./sample-feeds.ts";
 
 export type Feeds = ReadonlyMap<string, Tensor>;
 

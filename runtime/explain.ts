@@ -41,10 +41,17 @@ function dimsByName(values: Plan["inputs"]): Record<string, readonly number[]> {
   return Object.fromEntries(values.map(({ value }) => [value.name, value.dims]));
 }
 
-export function describeStep({ where, fused, why, calls }: Plan["steps"][number]): StepExplanation {
+/** Descriptions are made once per step: a profile, which asks after every run, would count the making. */
+const described = new WeakMap<Plan["steps"][number], StepExplanation>();
+
+export function describeStep(step: Plan["steps"][number]): StepExplanation {
+  const known = described.get(step);
+  if (known !== undefined) return known;
   const kernels: Record<string, number> = {};
-  for (const { kernel } of calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
-  return { node: where, fused, kernels, why };
+  for (const { kernel } of step.calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
+  const made = { node: step.where, fused: step.fused, kernels, why: step.why };
+  described.set(step, made);
+  return made;
 }
 
 export function describePlan({ steps, inputs, outputs, arenaBytes }: Plan, threads: number): PlanExplanation {

@@ -1,9 +1,9 @@
 // Weights for a network that was never trained, spread as those of trained AdderNets are: for benchmarks and tests.
 
 import { AdderNetError } from "../../src/core/errors.ts";
+import { seededUniform } from "../../src/core/sample-feeds.ts";
 import { elementCount, float32Tensor, type Tensor } from "../../src/core/tensor.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { seededUniform } from "../sample-feeds.ts";
 import { architectures, listArchitectures } from "./architectures.ts";
 import type { LayerKind } from "./draft.ts";
 import { type Slot, slotsOf } from "./topology.ts";

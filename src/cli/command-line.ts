@@ -42,10 +42,14 @@ async function runCommand(command: Command, argv: readonly string[], streams: St
   const { positionals, flags } = parseArguments(command, argv);
   const { context, finish } = makeContext(streams, flags.quiet === true);
   try {
-    const { json, text } = await command.run({ positionals, flags: flags as Record<string, never> }, context);
+    const { json, text, failure } = await command.run(
+      { positionals, flags: flags as Record<string, never> },
+      context,
+    );
     finish();
     const told = flags.json ? JSON.stringify(json, null, 2) : printableText(text).trimEnd();
     if (told !== "") streams.stdout.write(`${told}\n`);
+    if (failure !== undefined) throw failure;
   } finally {
     finish();
   }

@@ -1,5 +1,6 @@
 // What a command is: a declaration (positionals, flags, help) and a function. Help and parsing are derived from it.
 
+import type { AdderNetError } from "../core/errors.ts";
 import type { Context } from "./context.ts";
 
 /** A value given as text: what is accepted, in words, and a function that answers undefined for anything else. */
@@ -18,6 +19,8 @@ export interface Flag {
   /** May be given more than once; the values come as an array. */
   readonly repeat?: true;
   readonly default?: unknown;
+  /** It may stand alone: the next argument is its value only when this says so. Alone its value is true. */
+  readonly alone?: (next: string) => boolean;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;
@@ -25,9 +28,11 @@ export type Flags = Readonly<Record<string, Flag>>;
 type ValueOf<F extends Flag> = F extends { readonly type: FlagType<infer T> }
   ? F extends { readonly repeat: true }
     ? readonly T[]
-    : F extends { readonly default: unknown }
-      ? T
-      : T | undefined
+    : F extends { readonly alone: unknown }
+      ? T | true | undefined
+      : F extends { readonly default: unknown }
+        ? T
+        : T | undefined
   : boolean;
 
 export type FlagValues<F extends Flags> = { readonly [Name in keyof F]: ValueOf<F[Name]> };
@@ -36,13 +41,17 @@ export interface Positional {
   readonly name: string;
   readonly help: string;
   readonly optional?: true;
+  /** Takes all arguments that are left. */
+  readonly rest?: true;
 }
 
 /** What a command answers: the same facts for people and for machines. */
 export interface Outcome {
   readonly text: string;
   /** What `--json` prints; docs/json-schemas/COMMAND.json describes it. */
-  readonly json: Readonly<Record<string, unknown>>;
+  readonly json: object;
+  /** Told after the answer, with its exit code: the work was done and its result is bad. */
+  readonly failure?: AdderNetError;
 }
 
 export interface Command<F extends Flags = Flags> {

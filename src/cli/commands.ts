@@ -28,6 +28,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "measure top-1, top-5 and images per second on a data set",
     load: async () => (await import("./commands/eval.ts")).evalCommand,
   },
+  profile: {
+    summary: "measure what a model costs, layer by layer, here or on a board, and against its CNN",
+    load: async () => (await import("./commands/profile.ts")).profileCommand,
+  },
   inspect: {
     summary: "list ops, parameters, additions, multiplications and adder layers",
     load: async () => (await import("./commands/inspect.ts")).inspectCommand,

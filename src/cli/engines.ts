@@ -50,9 +50,10 @@ async function startRuntime(
   };
 }
 
-type Ort = typeof import("onnxruntime-common");
+export type Ort = typeof import("onnxruntime-common");
 
-async function loadPeer(name: "onnxruntime-node" | "onnxruntime-web"): Promise<Ort> {
+/** Errors: ADN_PEER_MISSING. */
+export async function loadPeer(name: Peer): Promise<Ort> {
   try {
     return (await import(name)) as Ort;
   } catch (cause) {
@@ -63,7 +64,7 @@ async function loadPeer(name: "onnxruntime-node" | "onnxruntime-web"): Promise<O
   }
 }
 
-type Peer = "onnxruntime-node" | "onnxruntime-web";
+export type Peer = "onnxruntime-node" | "onnxruntime-web";
 
 /** onnxruntime's own refusals, with what is known about them. */
 function refusedByPeer(error: unknown): unknown {
@@ -77,7 +78,8 @@ function refusedByPeer(error: unknown): unknown {
   });
 }
 
-async function startSession(
+/** Errors: ADN_OP_UNSUPPORTED with onnxruntime's own words. */
+export async function startSession(
   ort: Ort,
   source: string | Uint8Array,
   options: object,

@@ -15,7 +15,8 @@ function columns(rows: readonly (readonly [string, string])[]): string {
 }
 
 function flagRow(name: string, flag: Flag): [string, string] {
-  const placeholder = flag.type ? ` ${flag.placeholder ?? "VALUE"}` : "";
+  const value = flag.placeholder ?? "VALUE";
+  const placeholder = flag.type ? (flag.alone ? ` [${value}]` : ` ${value}`) : "";
   const left = `${flag.short ? `-${flag.short}, ` : ""}--${name}${placeholder}`;
   const extras = [
     flag.default !== undefined && `default ${flag.default}`,
@@ -30,7 +31,7 @@ function flagRows(flags: Flags): string {
 
 export function commandHelp(command: Command): string {
   const positionals = command.positionals
-    .map(({ name, optional }) => (optional ? `[${name}]` : name))
+    .map(({ name, optional, rest }) => (optional ? `[${name}]` : name) + (rest ? " …" : ""))
     .join(" ");
   const usage = ["addernet", command.name, positionals, "[flags]"].filter(Boolean).join(" ");
   const sections = [

@@ -22,12 +22,31 @@ function usage(command: Command, problem: string, fix?: string): AdderNetError {
   return new AdderNetError("ADN_USAGE", problem, { where: command.name, fix: fix ?? hint });
 }
 
+/** Flags that may stand alone, written so that it is clear whether the next argument belongs to them. */
+function settled(argv: readonly string[], flags: Flags): string[] {
+  const settledArguments: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index]!;
+    if (argument === "--") return [...settledArguments, ...argv.slice(index)];
+    const flag = argument.startsWith("--") ? flags[argument.slice(2)] : undefined;
+    if (flag?.alone === undefined) {
+      settledArguments.push(argument);
+      continue;
+    }
+    const next = argv[index + 1];
+    const isValue = next !== undefined && !next.startsWith("-") && flag.alone(next);
+    settledArguments.push(isValue ? `${argument}=${next}` : `${argument}=`);
+    if (isValue) index++;
+  }
+  return settledArguments;
+}
+
 function tokensOf(
   argv: readonly string[],
   flags: Flags,
 ): { positionals: string[]; options: OptionToken[]; ended: boolean } {
   const { tokens } = parseArgs({
-    args: [...argv],
+    args: settled(argv, flags),
     strict: false,
     allowPositionals: true,
     tokens: true,
@@ -53,6 +72,7 @@ function flagValue(command: Command, token: OptionToken, flag: Flag, flags: Flag
     return true;
   }
   const { value } = token;
+  if (flag.alone !== undefined && value === "") return true;
   const isFlag =
     value !== undefined && !token.inline && /^--?[a-z]/i.test(value) && looksLikeFlag(value, flags);
   if (value === undefined || isFlag) {
@@ -84,6 +104,7 @@ function checkPositionals(command: Command, given: readonly string[]): void {
   if (missing.length > 0) {
     throw usage(command, `${missing.map(({ name }) => name).join(" and ")} is missing`);
   }
+  if (command.positionals.at(-1)?.rest) return;
   const extra = given[command.positionals.length];
   if (extra !== undefined) throw usage(command, `one argument too many: "${extra}"`);
 }

@@ -24,6 +24,7 @@ export const exitCodes = {
   ADN_VERIFY: 4,
   ADN_THRESHOLD: 5,
   ADN_PEER_MISSING: 1,
+  ADN_HOST: 1,
   ADN_WASM: 1,
   ADN_DIVERGED: 1,
   ADN_DISPOSED: 1,

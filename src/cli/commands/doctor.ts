@@ -14,9 +14,10 @@ function peerText({ version, problem }: PeerState): string {
   return problem === "not installed" ? problem : `found, but it does not load: ${problem}`;
 }
 
-function machineText({ node, platform, cpu, memoryBytes, wasm, onnxruntime }: Machine): string {
+function machineText({ node, platform, cpu, board, memoryBytes, wasm, onnxruntime }: Machine): string {
   const rows = [
     ["Node", `${node}, ${platform}`],
+    ...(board === null ? [] : [["board", board]]),
     ["CPU", `${cpu.model}, ${cpu.cores} cores`],
     ...(cpu.features.length > 0 ? [["CPU features", cpu.features.join(" ")]] : []),
     ["memory", `${(memoryBytes / 2 ** 30).toFixed(1)} GiB`],

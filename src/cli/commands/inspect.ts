@@ -2,13 +2,14 @@
 
 import { type ImportedLayer, importAdders } from "../../../converter/index.ts";
 import { ops } from "../../../custom-ops/index.ts";
+import { type Costs, countCosts } from "../../../runtime/profile/costs.ts";
 import { isFloat } from "../../core/dtype.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { cloneModel } from "../../core/ir/clone.ts";
 import type { Dim, Model, ValueInfo } from "../../core/ir/model.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { defineCommand } from "../command.ts";
-import { type Costs, countCosts } from "../costs.ts";
+
 import { shapeText } from "../feeds.ts";
 import * as types from "../flag-types.ts";
 import { describeLayer, padsText } from "../layers.ts";

@@ -1,9 +1,10 @@
 // What this machine offers to the kernels.
 
-import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, totalmem } from "node:os";
+import { spawnSync } from "node:child_process";
+import { totalmem } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { chooseLevel } from "../../../custom-ops/kernels/load.ts";
+import { boardName, type Cpu, examineCpu } from "../machine/cpu.ts";
 
 /** A module with one function of the given body: no parameters, no results. */
 function moduleWith(body: readonly number[]): Uint8Array<ArrayBuffer> {
@@ -30,19 +31,6 @@ function relaxedSimd(): RelaxedSimd {
   return canSwitchOn ? "with --experimental-wasm-relaxed-simd" : "no";
 }
 
-/** Names in /proc/cpuinfo that tell something about dot products and vector width. */
-const interesting =
-  /^(sse4_2|avx|avx2|fma|f16c|avx_vnni|avx512f|avx512bw|avx512_vnni|avx512_bf16|amx_int8|asimd|asimddp|asimdhp|i8mm|bf16|sve|sve2|neon|vfpv4)$/;
-
-function cpuFeatures(): string[] {
-  try {
-    const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"));
-    return line ? line[1]!.split(/\s+/).filter((name) => interesting.test(name)) : [];
-  } catch {
-    return [];
-  }
-}
-
 export interface PeerState {
   readonly name: string;
   readonly version: string | null;
@@ -50,7 +38,20 @@ export interface PeerState {
   readonly problem: string | null;
 }
 
+/** Native code that a processor cannot run ends the whole process: such a peer is tried in one of its own first. */
+function crashOf(name: string): string | null {
+  const arguments_ = ["--input-type=module", "-e", `await import(${JSON.stringify(name)})`];
+  const { signal, status } = spawnSync(process.execPath, arguments_, {
+    cwd: import.meta.dirname,
+    stdio: "ignore",
+    timeout: 60_000,
+  });
+  return signal !== null && status === null ? `loading it ends the process with ${signal}` : null;
+}
+
 async function peerState(name: string): Promise<PeerState> {
+  const crash = name === "onnxruntime-node" ? crashOf(name) : null;
+  if (crash !== null) return { name, version: null, problem: crash };
   try {
     const { env } = (await import(name)) as { env?: { versions?: { node?: string; web?: string } } };
     return { name, version: env?.versions?.node ?? env?.versions?.web ?? null, problem: null };
@@ -64,7 +65,9 @@ async function peerState(name: string): Promise<PeerState> {
 export interface Machine {
   readonly node: string;
   readonly platform: string;
-  readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
+  readonly cpu: Cpu;
+  /** What the board calls itself. */
+  readonly board: string | null;
   readonly memoryBytes: number;
   readonly wasm: {
     readonly simd: boolean;
@@ -90,11 +93,8 @@ export async function examineMachine(): Promise<Machine> {
   return {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
-    cpu: {
-      model: cpus()[0]?.model.trim() || "unknown",
-      cores: availableParallelism(),
-      features: cpuFeatures(),
-    },
+    cpu: examineCpu(),
+    board: boardName(),
     memoryBytes: totalmem(),
     wasm: {
       simd: WebAssembly.validate(simdModule),

@@ -1,9 +1,9 @@
 // Seeded inputs for a check: normal for floats, small integers otherwise, symbols bound to lengths.
 
-import { isFloat } from "../src/core/dtype.ts";
-import { AdderNetError } from "../src/core/errors.ts";
-import type { Dim, Graph, ValueInfo } from "../src/core/ir/model.ts";
-import { allocate, elementCount, type Tensor } from "../src/core/tensor.ts";
+import { isFloat } from "./dtype.ts";
+import { AdderNetError } from "./errors.ts";
+import type { Dim, Graph, ValueInfo } from "./ir/model.ts";
+import { allocate, elementCount, type Tensor } from "./tensor.ts";
 
 /** Uniform numbers in [0, 1), the same for the same seed. (mulberry32) */
 export function seededUniform(seed: number): () => number {
@@ -16,7 +16,7 @@ export function seededUniform(seed: number): () => number {
   };
 }
 
-function seededNormal(uniform: () => number): () => number {
+export function seededNormal(uniform: () => number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 

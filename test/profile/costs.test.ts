@@ -1,7 +1,7 @@
 // Costs per image against counts done by hand, and what happens to batches and open lengths.
 
 import { describe, expect, it } from "vitest";
-import { countCosts } from "../../src/cli/costs.ts";
+import { countCosts } from "../../runtime/profile/costs.ts";
 import { intsAttribute } from "../../src/core/ir/attributes.ts";
 import { makeNode } from "../../src/core/ir/edit.ts";
 import type { Dim, Model } from "../../src/core/ir/model.ts";

@@ -1,11 +1,11 @@
 // What a model costs per image: taps of its adder layers, multiplications of the others.
 
 import { ops } from "../../custom-ops/index.ts";
-import { isFloat } from "../core/dtype.ts";
-import { inferShapes } from "../core/infer-shapes.ts";
-import { nodeLabel } from "../core/ir/attributes.ts";
-import type { Dim, Model, Node } from "../core/ir/model.ts";
-import type { ValueFact } from "../core/ops/define-op.ts";
+import { isFloat } from "../../src/core/dtype.ts";
+import { inferShapes } from "../../src/core/infer-shapes.ts";
+import { nodeLabel } from "../../src/core/ir/attributes.ts";
+import type { Dim, Model, Node } from "../../src/core/ir/model.ts";
+import type { ValueFact } from "../../src/core/ops/define-op.ts";
 
 export interface AdderCost {
   /** Name of the node, else of its first output. */
@@ -25,10 +25,10 @@ export interface Costs {
   readonly unknown: readonly string[];
 }
 
-type Facts = ReadonlyMap<string, ValueFact>;
+export type Facts = ReadonlyMap<string, ValueFact>;
 
 /** Product of known lengths. */
-function product(dims: readonly Dim[] | undefined): number | undefined {
+export function product(dims: readonly Dim[] | undefined): number | undefined {
   if (dims === undefined || dims.some((dim) => typeof dim !== "number")) return undefined;
   return (dims as readonly number[]).reduce((total, dim) => total * dim, 1);
 }
@@ -136,6 +136,28 @@ function adderCosts(node: Node, facts: Facts, images: number): AdderCost[] {
       taps: taps === undefined ? null : taps / images,
     },
   ];
+}
+
+export interface NodeCounts {
+  readonly adderTaps: number;
+  readonly multiplications: number;
+  readonly scalings: number;
+  /** Which input its weights are. */
+  readonly weightInput: number | undefined;
+}
+
+/** What one node computes in a run; 0 where a length is not known. */
+export function countNode(node: Node, facts: Facts): NodeCounts {
+  const key = node.domain === "" ? node.opType : `${node.domain}::${node.opType}`;
+  const from = (table: Readonly<Record<string, Count>>) =>
+    (Object.hasOwn(table, key) ? table[key]!(node, facts) : undefined) ?? 0;
+  const adder = weightsOf(node);
+  return {
+    adderTaps: (adder === undefined ? undefined : filterProducts(node, facts, adder)) ?? 0,
+    multiplications: from(productsOf),
+    scalings: from(scalingsOf),
+    weightInput: adder ?? (Object.hasOwn(productsOf, key) ? 1 : undefined),
+  };
 }
 
 /** `inputShapes` fixes lengths that the model leaves open. Errors: those of `inferShapes`. */
