@@ -1,4 +1,4 @@
-// The one memory of a session: a first-fit allocator over a growing WebAssembly memory.
+// The one memory of a session: a first-fit allocator over a growing WebAssembly memory, and its parts for memories that are not ours.
 
 import { AdderNetError } from "../src/core/errors.ts";
 
@@ -7,9 +7,9 @@ const largestPages = 65536;
 const smallestReserve = 4096;
 const alignment = 64;
 /** Kept free at both ends of the memory: kernels read whole vectors beyond their operands. */
-const margin = 512;
+export const margin = 512;
 
-interface Span {
+export interface Span {
   readonly start: number;
   readonly end: number;
 }
@@ -25,7 +25,8 @@ export interface Arena {
   usedBytes(): number;
 }
 
-const blockSize = (bytes: number): number => Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
+export const blockSize = (bytes: number): number =>
+  Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
 
 /** A shared memory reserves its maximum at once, and some hosts have less room than others. */
 function makeSharedMemory(): WebAssembly.Memory {
@@ -37,68 +38,95 @@ function makeSharedMemory(): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: 1, maximum: smallestReserve, shared: true });
 }
 
-/** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
-export function makeArena(isShared = false): Arena {
-  const memory = isShared
-    ? makeSharedMemory()
-    : new WebAssembly.Memory({ initial: 1, maximum: largestPages });
-  const free: Span[] = [{ start: margin, end: pageBytes - margin }];
-  const used = new Map<number, number>();
+/** Free room between addresses, in their order. */
+export interface FreeSpans {
+  readonly spans: Span[];
+  /** Adds a span, joined with its neighbours. */
+  insert(span: Span): void;
+  /** Start of `size` bytes out of the first span that has them. */
+  take(size: number): number | undefined;
+}
 
-  function grow(bytes: number): void {
-    const before = memory.buffer.byteLength;
-    const pages = Math.ceil(bytes / pageBytes);
-    try {
-      memory.grow(pages);
-    } catch (cause) {
-      throw new AdderNetError("ADN_LIMIT", `no memory for ${bytes} more bytes`, {
-        found: `${before} bytes in use`,
-        fix: "use a smaller batch or input",
-        cause,
-      });
-    }
-    insert({ start: before - margin, end: before + pages * pageBytes - margin });
-  }
-  /** Adds a free span, joined with its neighbours. */
-  function insert({ start, end }: Span): void {
-    const at = free.findIndex((span) => span.start > start);
-    const index = at < 0 ? free.length : at;
-    const [left, right] = [free[index - 1], free[index]];
-    const [joinsLeft, joinsRight] = [left?.end === start, right?.start === end];
-    const joined = { start: joinsLeft ? left!.start : start, end: joinsRight ? right!.end : end };
-    free.splice(index - (joinsLeft ? 1 : 0), (joinsLeft ? 1 : 0) + (joinsRight ? 1 : 0), joined);
-  }
-  function allocate(bytes: number): number {
-    const size = blockSize(bytes);
-    const index = free.findIndex(({ start, end }) => end - start >= size);
-    if (index < 0) {
-      const last = free.at(-1);
-      const atEnd = last?.end === memory.buffer.byteLength - margin ? last.end - last.start : 0;
-      grow(size - atEnd);
-      return allocate(bytes);
-    }
-    const { start, end } = free[index]!;
-    if (end - start === size) free.splice(index, 1);
-    else free[index] = { start: start + size, end };
-    used.set(start, size);
-    return start;
-  }
+export function makeFreeSpans(): FreeSpans {
+  const spans: Span[] = [];
   return {
-    memory,
-    allocate,
+    spans,
+    insert(span) {
+      spans.push(span);
+      spans.sort((a, b) => a.start - b.start);
+      for (let index = spans.length - 1; index > 0; index--) {
+        const [left, right] = [spans[index - 1]!, spans[index]!];
+        if (left.end !== right.start) continue;
+        spans.splice(index - 1, 2, { start: left.start, end: right.end });
+      }
+    },
+    take(size) {
+      const index = spans.findIndex(({ start, end }) => end - start >= size);
+      if (index < 0) return undefined;
+      const { start, end } = spans[index]!;
+      spans.splice(index, 1, ...(end - start > size ? [{ start: start + size, end }] : []));
+      return start;
+    },
+  };
+}
+
+/** Blocks out of free spans; `grow` inserts a span with that many bytes where none has them. */
+export function makeBlocks(
+  free: FreeSpans,
+  grow: (size: number) => void,
+): Pick<Arena, "allocate" | "release" | "shrink" | "usedBytes"> {
+  const used = new Map<number, number>();
+  return {
+    allocate(bytes) {
+      const size = blockSize(bytes);
+      let start = free.take(size);
+      if (start === undefined) {
+        grow(size);
+        start = free.take(size)!;
+      }
+      used.set(start, size);
+      return start;
+    },
     shrink(address, bytes) {
       const before = used.get(address);
       const size = blockSize(bytes);
       if (before === undefined || size >= before) return;
       used.set(address, size);
-      insert({ start: address + size, end: address + before });
+      free.insert({ start: address + size, end: address + before });
     },
     release(address) {
       const size = used.get(address);
       if (size === undefined) return;
       used.delete(address);
-      insert({ start: address, end: address + size });
+      free.insert({ start: address, end: address + size });
     },
     usedBytes: () => [...used.values()].reduce((sum, size) => sum + size, 0),
   };
+}
+
+/** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
+export function makeArena(isShared = false): Arena {
+  const memory = isShared
+    ? makeSharedMemory()
+    : new WebAssembly.Memory({ initial: 1, maximum: largestPages });
+  const free = makeFreeSpans();
+  free.insert({ start: margin, end: pageBytes - margin });
+
+  function grow(size: number): void {
+    const before = memory.buffer.byteLength;
+    const last = free.spans.at(-1);
+    const atEnd = last?.end === before - margin ? last.end - last.start : 0;
+    const pages = Math.ceil((size - atEnd) / pageBytes);
+    try {
+      memory.grow(pages);
+    } catch (cause) {
+      throw new AdderNetError("ADN_LIMIT", `no memory for ${size - atEnd} more bytes`, {
+        found: `${before} bytes in use`,
+        fix: "use a smaller batch or input",
+        cause,
+      });
+    }
+    free.insert({ start: before - margin, end: before + pages * pageBytes - margin });
+  }
+  return { memory, ...makeBlocks(free, grow) };
 }

@@ -10,6 +10,7 @@ import {
   draftNode,
   type RaceTrack,
   type Step,
+  type ValueRanges,
 } from "./builder.ts";
 import { loweringOf } from "./lowerings.ts";
 import { rangesOf } from "./ranges.ts";
@@ -138,15 +139,22 @@ function requireRoom(label: string, bytes: number): void {
   });
 }
 
-/** Lowers every node and gives every buffer its place. With a track, kernels that are nearly as fast race. Throws ADN_LIMIT for what cannot fit a WebAssembly memory. */
-export function planGraph(graph: BoundGraph, sources: ConstantSources, track?: RaceTrack): Plan {
+/**
+ * Lowers every node and gives every buffer its place. With a track, kernels that are nearly as fast race. `ranges` is what holds for the
+ * values: what follows from the graph, unless the caller knows more. Throws ADN_LIMIT for what cannot fit a WebAssembly memory.
+ */
+export function planGraph(
+  graph: BoundGraph,
+  sources: ConstantSources,
+  track?: RaceTrack,
+  ranges: ValueRanges = rangesOf(graph),
+): Plan {
   const draft: Draft = { steps: [], buffers: [], bufferOf: new Map() };
   for (const value of graph.inputs) {
     const bytes = bytesOf(value);
     requireRoom(value.name, bytes);
     draft.bufferOf.set(value.name, draft.buffers.push({ bytes, label: value.name }) - 1);
   }
-  const ranges = rangesOf(graph);
   for (const bound of graph.nodes) {
     for (const value of bound.outputs) if (value) requireRoom(value.name, bytesOf(value));
     draftNode(bound, draft, sources, ranges, loweringOf(bound.node)!.lower, track);

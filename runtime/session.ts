@@ -18,12 +18,12 @@ import type { ValueFact } from "../src/core/ops/define-op.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import { type Arena, makeArena } from "./arena.ts";
 import { bind, type ConstantCache } from "./bind.ts";
-import type { ConstantData, ConstantSource, ConstantSources, RaceTrack } from "./builder.ts";
+import type { RaceTrack } from "./builder.ts";
+import { constantSource, listSource, releaseConstants, type SharedLists } from "./constants.ts";
 import { execute, executeTimed, type LinkedPlan, type Run } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
-import { makeLists, type TapLists } from "./lists.ts";
 import { type Plan, planGraph } from "./plan.ts";
 import { openTrack } from "./race.ts";
 import { factsOf, requireSupported } from "./support.ts";
@@ -93,12 +93,6 @@ interface CachedPlan {
   readonly lists: ReadonlySet<string>;
 }
 
-interface SharedLists {
-  readonly lists: TapLists;
-  readonly block: number;
-  users: number;
-}
-
 /** The threads of a session. */
 interface Threads {
   choice: ThreadChoice;
@@ -141,54 +135,6 @@ function requireOptions(options: SessionOptions): void {
       expected: kernelChoices.join(", "),
       found: String(kernels),
     });
-  }
-}
-
-/** Copies constants into the arena and answers their address. */
-function place(arena: Arena, { buffer, byteOffset, byteLength }: ConstantData): number {
-  const address = arena.allocate(byteLength);
-  new Uint8Array(arena.memory.buffer, address, byteLength).set(
-    new Uint8Array(buffer, byteOffset, byteLength),
-  );
-  return address;
-}
-
-/** Places constants once per key. */
-function constantSource(arena: Arena, addresses: Map<string, number>): ConstantSource {
-  return (key, make) => {
-    const known = addresses.get(key);
-    if (known !== undefined) return known;
-    const address = place(arena, make());
-    addresses.set(key, address);
-    return address;
-  };
-}
-
-/** Places lists once per key, and counts the plan whose keys are in `used` as a user. */
-function listSource({ arena, kernels, lists }: State, used: Set<string>): ConstantSources["lists"] {
-  return (key, source) => {
-    let known = lists.get(key);
-    if (known === undefined) {
-      known = { ...makeLists(source(), arena, kernels), users: 0 };
-      lists.set(key, known);
-    }
-    if (!used.has(key)) known.users++;
-    used.add(key);
-    return known.lists;
-  };
-}
-
-function releaseConstants(
-  { arena, lists }: State,
-  tables: Iterable<number>,
-  listKeys: ReadonlySet<string>,
-): void {
-  for (const address of tables) arena.release(address);
-  for (const key of listKeys) {
-    const shared = lists.get(key)!;
-    if (--shared.users > 0) continue;
-    arena.release(shared.block);
-    lists.delete(key);
   }
 }
 

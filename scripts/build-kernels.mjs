@@ -93,4 +93,15 @@ export const unpacker =
 );
 console.log(`unpacker: ${unpacker.length} bytes`);
 
+const native = join(root, "src", "ort", "native");
+const seen = Buffer.from(await compile(native, "seen.ts", ["-O3", ...levels.scalar]));
+await writeGenerated(
+  native,
+  "seen.ts",
+  `/** The binary of seen.ts, in base64. */
+export const seenBinary =
+  "${seen.toString("base64")}";
+`,
+);
+
 await import("./build-worker.mjs");

@@ -26,6 +26,7 @@ export const exitCodes = {
   ADN_PEER_MISSING: 1,
   ADN_HOST: 1,
   ADN_WASM: 1,
+  ADN_NATIVE: 1,
   ADN_DIVERGED: 1,
   ADN_DISPOSED: 1,
   ADN_INTERRUPTED: 1,

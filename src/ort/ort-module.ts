@@ -11,7 +11,7 @@ export interface OrtSession {
 export interface OrtModule {
   readonly InferenceSession: { create(model: Uint8Array, options?: object): Promise<OrtSession> };
   readonly Tensor: new (type: never, data: never, dims: readonly number[]) => object;
-  readonly env: { readonly versions: object };
+  readonly env: { readonly versions: object; readonly wasm?: { readonly proxy?: boolean } };
   registerBackend(name: string, backend: object, priority: number): void;
 }
 
@@ -21,6 +21,7 @@ export type ExecutionProvider = string | { readonly name: string };
 /** onnxruntime's session options, as far as they are read here. */
 export interface OrtSessionOptions {
   readonly executionProviders?: readonly ExecutionProvider[];
+  readonly executionMode?: "sequential" | "parallel";
 }
 
 /** onnxruntime's description of an input or output. */

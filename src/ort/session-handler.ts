@@ -8,13 +8,13 @@ import {
   unsupportedNodes,
 } from "../../runtime/index.ts";
 import type { DataType } from "../core/dtype.ts";
-import { AdderNetError } from "../core/errors.ts";
 import { inferShapes } from "../core/infer-shapes.ts";
 import type { Model, Node } from "../core/ir/model.ts";
 import { valuesReadBy } from "../core/ir/walk.ts";
 import { encodeModel } from "../core/onnx/index.ts";
 import type { ValueFact } from "../core/ops/define-op.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { fillFetch } from "./fill-fetch.ts";
 import { inferTypes } from "./infer-types.ts";
 import type { ExecutionProvider, OrtModule, OrtSessionHandler, OrtValueMetadata } from "./ort-module.ts";
 import { partition, type Segment } from "./partition.ts";
@@ -191,20 +191,6 @@ function metadataOf(
     if (elemType === undefined) return { name, isTensor: false };
     return { name, isTensor: true, type: elemType, shape: shape.map((dim) => dim ?? "") };
   });
-}
-
-/** A pre-allocated output is filled and answered; otherwise the fresh tensor is. */
-function fillFetch(fetch: object | null, result: Tensor): object {
-  const target = fetch as Tensor | null;
-  if (target === null || typeof target !== "object" || !("data" in target)) return result;
-  if (target.type !== result.type || target.dims.join() !== result.dims.join()) {
-    throw new AdderNetError("ADN_FEED", "a pre-allocated output has the wrong type or shape", {
-      expected: `${result.type} ${result.dims.join("x")}`,
-      found: `${target.type} ${target.dims.join("x")}`,
-    });
-  }
-  (target.data as Float32Array).set(result.data as Float32Array);
-  return target;
 }
 
 export interface ExplainableHandler extends OrtSessionHandler {
