@@ -56,8 +56,11 @@ function findingsOf({ graph, opsetImports, functions }: Model): Findings {
   return { facts, refused };
 }
 
+/** What our kernels compute with; other types are shapes, or no concern of theirs. */
+const dataOfOurs: readonly (DataType | undefined)[] = ["float32", "uint8"];
+
 /**
- * Nodes our kernels take. They work on float32; integers (shapes, axes) must be known when planning, so they count only where they are
+ * Nodes our kernels take. They work on float32 and codes; integers (shapes, axes) must be known when planning, so they count only where they are
  * constants or come from nodes that are ours.
  */
 export function chooseOurs(
@@ -70,7 +73,7 @@ export function chooseOurs(
   const read = new Set(model.graph.nodes.flatMap((node) => [...valuesReadBy(node)]));
   for (const { name } of model.graph.outputs) read.add(name);
   const isReadable = (name: string): boolean =>
-    name === "" || known.has(name) || types.get(name) === "float32";
+    name === "" || known.has(name) || dataOfOurs.includes(types.get(name));
   for (const node of model.graph.nodes) {
     const inputs = node.inputs.map((name) => facts.get(name));
     if (refused.has(node) || !node.inputs.every(isReadable)) continue;

@@ -78,6 +78,7 @@ export const ortApi = {
   KernelInfo_GetInputName: [232, 4],
   KernelInfo_GetNodeName: [244, 3],
   KernelInfoGetConstantInput_tensor: [249, 4],
+  AddExternalInitializersFromFilesInMemory: [279, 5],
 } as const satisfies Record<string, readonly [place: number, parameters: number]>;
 
 export type OrtFunction = keyof typeof ortApi;

@@ -46,8 +46,8 @@ export function makeNativeSessions(ort: OrtModule): NativeSessions {
     prepare: watch,
     async create(model, options) {
       engine ??= connectOnce();
-      const { createNativeHandler } = await import("./handler.ts");
       const connected = await engine;
+      const { createNativeHandler } = await import("./handler.ts");
       return { handler: await createNativeHandler(connected, model, options), place: connected.place };
     },
     warn(reason) {

@@ -157,15 +157,27 @@ async function findOwn(ort: OrtModule, made: readonly WebInstallation[]): Promis
   });
 }
 
-/** Sessions of onnxruntime-web with our ops. Throws ADN_NATIVE where any assumption does not hold. */
-export async function connectWeb(ort: OrtModule): Promise<NativeEngine> {
-  requireNoProxy(ort);
-  const first = await ort.InferenceSession.create(smallestModel(), { executionProviders: ["wasm"] });
-  await first.release();
+async function connect(ort: OrtModule): Promise<NativeEngine> {
   const engine = engineOn(ort, await findOwn(ort, await installAll()));
   await probe(
     { ...engine, createSession: (model) => engine.createSession(model, { executionProviders: ["wasm"] }) },
     ({ type, data, dims }) => new ort.Tensor(type as never, data as never, dims),
   );
   return engine;
+}
+
+/** Sessions of onnxruntime-web with our ops. Throws ADN_NATIVE where any assumption does not hold. */
+export async function connectWeb(ort: OrtModule): Promise<NativeEngine> {
+  requireNoProxy(ort);
+  const first = await ort.InferenceSession.create(smallestModel(), { executionProviders: ["wasm"] });
+  await first.release();
+  try {
+    return await connect(ort);
+  } catch (cause) {
+    if (cause instanceof AdderNetError) throw cause;
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new AdderNetError("ADN_NATIVE", `onnxruntime-web does not take the custom ops: ${problem}`, {
+      cause,
+    });
+  }
 }

@@ -1,0 +1,158 @@
+// Models that every strategy must agree on, with what they are fed.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { readCheckpoint } from "../../converter/checkpoints/index.ts";
+import { convert } from "../../converter/index.ts";
+import { quantize } from "../../converter/quantize/index.ts";
+import { buildModel } from "../../converter/topologies/index.ts";
+import { attachFunctions } from "../../custom-ops/attach-functions.ts";
+import { ops } from "../../custom-ops/index.ts";
+import { interpret } from "../../src/core/interpret.ts";
+import { floatAttribute } from "../../src/core/ir/attributes.ts";
+import { cloneModel } from "../../src/core/ir/clone.ts";
+import type { Model } from "../../src/core/ir/model.ts";
+import { encodeModel } from "../../src/core/onnx/index.ts";
+import type { Tensor } from "../../src/core/tensor.ts";
+import { parseModel, randomTensor } from "../passes/parse-model.ts";
+import { mixedGraphs } from "./suites.ts";
+
+export interface NativeCase {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** float64 by the plain meaning of every op. */
+  readonly expected: Readonly<Record<string, Tensor>>;
+}
+
+/** The ops' own meaning; `model` has no function bodies. */
+function meaningOf(model: Model, feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  const { graph, opsetImports } = model;
+  return Object.fromEntries(
+    interpret(graph, opsetImports, ops, new Map(Object.entries(feeds)), { float64: true }),
+  );
+}
+
+function caseOf(name: string, model: Model, feeds: Readonly<Record<string, Tensor>>): NativeCase {
+  const expected = meaningOf(model, feeds);
+  const written = cloneModel(model);
+  attachFunctions(written);
+  return { name, bytes: encodeModel(written).bytes, feeds, expected };
+}
+
+const codes = (seed: string, dims: readonly number[]): Tensor => {
+  const { data } = randomTensor(seed, "float32", dims);
+  return { type: "uint8", data: Uint8Array.from(data as Float32Array, (value) => (value + 1) * 127.5), dims };
+};
+
+/** Ops that the definitions know too, so that float64 can be had of the whole graph. */
+const mixed = mixedGraphs.filter(({ text }) => !/Resize|LayerNormalization|NonZero/.test(text));
+
+function mixedCases(): NativeCase[] {
+  return mixed.map(({ name, text, opset, feeds }) =>
+    caseOf(
+      name,
+      parseModel(text, opset),
+      Object.fromEntries(
+        Object.entries(feeds).map(([key, dims]) => [key, randomTensor(key, "float32", dims)]),
+      ),
+    ),
+  );
+}
+
+/** Every fused form, with a window of every kind. */
+function fusedForms(): NativeCase {
+  const model = parseModel(`input %x: float32[N,4,9,7]
+    %a.w = float32[8,4,3,3]
+    %b = float32[8]
+    %scale = float32[8]
+    %one = float32[1]
+    %g.w = float32[8,2,3,3]
+    %d.w = float32[8,1,3,3]
+    %p.w = float32[6,8,1,1]
+    %f.w = float32[5,8,5,4]
+    %a = addernet::Adder2d[pads=1,1,1,1](%x, %a.w, %b, %scale)
+    %r = Relu(%a)
+    %s = addernet::Adder2d[strides=2,2 pads=1,1,1,1](%x, %a.w, _, %scale)
+    %g = addernet::Adder2d[group=2 pads=1,1,1,1](%x, %g.w, %b, _, %r)
+    %d = addernet::Adder2d[group=8 pads=2,2,2,2 dilations=2,2](%r, %d.w, %b, %scale, %one)
+    %p = addernet::Adder2d(%d, %p.w)
+    %f = addernet::Adder2d(%s, %f.w)
+    %e = Erf(%f)
+    output %e
+    output %p
+    output %g`);
+  for (const node of model.graph.nodes) {
+    if (!["a", "g"].includes(node.outputs[0]!)) continue;
+    node.attributes.set("activation_min", floatAttribute(-20));
+    node.attributes.set("activation_max", floatAttribute(3));
+  }
+  return caseOf("every fused form and window", model, { x: randomTensor("x", "float32", [2, 4, 9, 7]) });
+}
+
+function codeLayers(): NativeCase {
+  const model = parseModel(`input %x: uint8[N,4,9,7]
+    %zero = uint8[]{9}
+    %z.scale = float32[]{0.5}
+    %steps = float32[8]{0.02}
+    %b = float32[8]{90}
+    %a = addernet::QLinearAdder2d[pads=1,1,1,1](%x, %zero, %a.w, %steps, %b, %zero)
+    %q = addernet::QLinearAdder2d[pads=1,1,1,1 y_min=9 y_max=200](%a, %zero, %c.w, %steps, %b, %zero, %a, %z.scale, %zero)
+    %i = addernet::AdderInteger2d[strides=2,2](%q, %c.w, %zero)
+    %f = Cast[to=1](%i)
+    %e = Erf(%f)
+    output %q
+    output %i
+    output %e`);
+  model.graph.initializers.set("a.w", codes("a.w", [8, 4, 3, 3]));
+  model.graph.initializers.set("c.w", codes("c.w", [8, 8, 3, 3]));
+  return caseOf("layers of codes", model, { x: codes("x", [2, 4, 9, 7]) });
+}
+
+const fixtures = join(import.meta.dirname, "../topologies/fixtures");
+
+/** ResNet-20 as PyTorch saved it, as floats and on 8-bit codes. */
+async function resnet20(): Promise<NativeCase[]> {
+  const file = "resnet20-adder.pth";
+  const checkpoint = await readCheckpoint(readFileSync(join(fixtures, file)), file);
+  const model = buildModel("resnet20", checkpoint);
+  const x = randomTensor("image", "float32", [1, 3, 32, 32]);
+  const converted = await convert(model, { check: false });
+  const quantized = await quantize(converted.model, { samples: [new Map([["input", x]])] });
+  return [
+    {
+      name: "ResNet-20",
+      bytes: converted.bytes,
+      feeds: { input: x },
+      expected: meaningOf(model, { input: x }),
+    },
+    {
+      name: "ResNet-20 on codes",
+      bytes: quantized.bytes,
+      feeds: { input: x },
+      expected: meaningOf(quantized.model, { input: x }),
+    },
+  ];
+}
+
+export async function nativeCases(): Promise<NativeCase[]> {
+  return [...mixedCases(), fusedForms(), codeLayers(), ...(await resnet20())];
+}
+
+/** Integers bit for bit, floats within 1e-3 of what they mean. */
+export function expectMeaning(
+  what: string,
+  found: Readonly<Record<string, Tensor>>,
+  expected: Readonly<Record<string, Tensor>>,
+): void {
+  for (const [name, { data, dims, type }] of Object.entries(expected)) {
+    const output = found[name]!;
+    expect(output.dims, `${what}: ${name}`).toEqual(dims);
+    const [a, b] = [Array.from(output.data, Number), Array.from(data, Number)];
+    const differences = a.map((value, index) => Math.abs(value - b[index]!) / (1 + Math.abs(b[index]!)));
+    const worst = differences.reduce((most, each) => (each <= most ? most : each), 0);
+    const isInteger = type !== "float32" && type !== "float64";
+    expect(worst, `${what}: ${name}`).toBeLessThanOrEqual(isInteger ? 0 : 1e-3);
+  }
+}
