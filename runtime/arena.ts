@@ -38,52 +38,27 @@ function makeSharedMemory(): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: 1, maximum: smallestReserve, shared: true });
 }
 
-/** Free room between addresses, in their order. */
-export interface FreeSpans {
-  readonly spans: Span[];
-  /** Adds a span, joined with its neighbours. */
-  insert(span: Span): void;
-  /** Start of `size` bytes out of the first span that has them. */
-  take(size: number): number | undefined;
+/** Adds a span to free ones in the order of their addresses, joined with its neighbours. */
+export function insertSpan(free: Span[], span: Span): void {
+  free.push(span);
+  free.sort((a, b) => a.start - b.start);
+  for (let index = free.length - 1; index > 0; index--) {
+    const [left, right] = [free[index - 1]!, free[index]!];
+    if (left.end === right.start) free.splice(index - 1, 2, { start: left.start, end: right.end });
+  }
 }
 
-export function makeFreeSpans(): FreeSpans {
-  const spans: Span[] = [];
-  return {
-    spans,
-    insert(span) {
-      spans.push(span);
-      spans.sort((a, b) => a.start - b.start);
-      for (let index = spans.length - 1; index > 0; index--) {
-        const [left, right] = [spans[index - 1]!, spans[index]!];
-        if (left.end !== right.start) continue;
-        spans.splice(index - 1, 2, { start: left.start, end: right.end });
-      }
-    },
-    take(size) {
-      const index = spans.findIndex(({ start, end }) => end - start >= size);
-      if (index < 0) return undefined;
-      const { start, end } = spans[index]!;
-      spans.splice(index, 1, ...(end - start > size ? [{ start: start + size, end }] : []));
-      return start;
-    },
-  };
-}
-
-/** Blocks out of free spans; `grow` inserts a span with that many bytes where none has them. */
-export function makeBlocks(
-  free: FreeSpans,
-  grow: (size: number) => void,
-): Pick<Arena, "allocate" | "release" | "shrink" | "usedBytes"> {
+/** Blocks out of free spans, the first that has room; `grow` adds a span of that many bytes where none has. */
+export function makeBlocks(free: Span[], grow: (size: number) => void): Omit<Arena, "memory"> {
   const used = new Map<number, number>();
   return {
     allocate(bytes) {
       const size = blockSize(bytes);
-      let start = free.take(size);
-      if (start === undefined) {
-        grow(size);
-        start = free.take(size)!;
-      }
+      const firstFit = () => free.findIndex(({ start, end }) => end - start >= size);
+      if (firstFit() < 0) grow(size);
+      const index = firstFit();
+      const { start, end } = free[index]!;
+      free.splice(index, 1, ...(end - start > size ? [{ start: start + size, end }] : []));
       used.set(start, size);
       return start;
     },
@@ -92,13 +67,13 @@ export function makeBlocks(
       const size = blockSize(bytes);
       if (before === undefined || size >= before) return;
       used.set(address, size);
-      free.insert({ start: address + size, end: address + before });
+      insertSpan(free, { start: address + size, end: address + before });
     },
     release(address) {
       const size = used.get(address);
       if (size === undefined) return;
       used.delete(address);
-      free.insert({ start: address, end: address + size });
+      insertSpan(free, { start: address, end: address + size });
     },
     usedBytes: () => [...used.values()].reduce((sum, size) => sum + size, 0),
   };
@@ -109,12 +84,11 @@ export function makeArena(isShared = false): Arena {
   const memory = isShared
     ? makeSharedMemory()
     : new WebAssembly.Memory({ initial: 1, maximum: largestPages });
-  const free = makeFreeSpans();
-  free.insert({ start: margin, end: pageBytes - margin });
+  const free: Span[] = [{ start: margin, end: pageBytes - margin }];
 
   function grow(size: number): void {
     const before = memory.buffer.byteLength;
-    const last = free.spans.at(-1);
+    const last = free.at(-1);
     const atEnd = last?.end === before - margin ? last.end - last.start : 0;
     const pages = Math.ceil((size - atEnd) / pageBytes);
     try {
@@ -126,7 +100,7 @@ export function makeArena(isShared = false): Arena {
         cause,
       });
     }
-    free.insert({ start: before - margin, end: before + pages * pageBytes - margin });
+    insertSpan(free, { start: before - margin, end: before + pages * pageBytes - margin });
   }
   return { memory, ...makeBlocks(free, grow) };
 }

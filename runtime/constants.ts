@@ -19,7 +19,7 @@ export interface ListPlace {
 }
 
 /** Copies constants into the arena and answers their address. */
-function place(arena: Arena, { buffer, byteOffset, byteLength }: ConstantData): number {
+export function placeConstant(arena: Arena, { buffer, byteOffset, byteLength }: ConstantData): number {
   const address = arena.allocate(byteLength);
   new Uint8Array(arena.memory.buffer, address, byteLength).set(
     new Uint8Array(buffer, byteOffset, byteLength),
@@ -32,7 +32,7 @@ export function constantSource(arena: Arena, addresses: Map<string, number>): Co
   return (key, make) => {
     const known = addresses.get(key);
     if (known !== undefined) return known;
-    const address = place(arena, make());
+    const address = placeConstant(arena, make());
     addresses.set(key, address);
     return address;
   };

@@ -17,6 +17,7 @@ import {
   type ValueRanges,
   type Variants,
 } from "./builder.ts";
+import { placeConstant } from "./constants.ts";
 import { makeLists } from "./lists.ts";
 
 /** What races are run on. */
@@ -41,14 +42,8 @@ function temporarySources({ arena, kernels }: RaceGround) {
     blocks.push(address);
     return address;
   };
-  const place = ({ buffer, byteOffset, byteLength }: ConstantData): number => {
-    const address = kept(arena.allocate(byteLength));
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    new Uint8Array(arena.memory.buffer, address, byteLength).set(bytes);
-    return address;
-  };
   const source = (key: string, make: () => ConstantData): number => {
-    const address = known.get(key) ?? place(make());
+    const address = known.get(key) ?? kept(placeConstant(arena, make()));
     known.set(key, address);
     return address;
   };

@@ -46,11 +46,11 @@ const codes = (seed: string, dims: readonly number[]): Tensor => {
   return { type: "uint8", data: Uint8Array.from(data as Float32Array, (value) => (value + 1) * 127.5), dims };
 };
 
-/** Ops that the definitions know too, so that float64 can be had of the whole graph. */
-const mixed = mixedGraphs.filter(({ text }) => !/Resize|LayerNormalization|NonZero/.test(text));
+const wanted = ["only adder layers", "two branches, one of them foreign, added", "a foreign op first"];
 
 function mixedCases(): NativeCase[] {
-  return mixed.map(({ name, text, opset, feeds }) =>
+  const chosen = mixedGraphs.filter(({ name }) => wanted.some((start) => name.startsWith(start)));
+  return chosen.map(({ name, text, opset, feeds }) =>
     caseOf(
       name,
       parseModel(text, opset),

@@ -1,7 +1,7 @@
 // Ways in which an onnxruntime-web may be other than the native strategy takes it to be.
 
-import { isSharedMemory } from "../../custom-ops/kernels/load.ts";
 import { encodeModel } from "../../src/core/onnx/index.ts";
+import { isSharedMemory } from "../../src/core/wasm-binary.ts";
 import { findOrtApis } from "../../src/ort/native/web/find-api.ts";
 import { parseModel } from "../passes/parse-model.ts";
 

@@ -8,7 +8,7 @@ import { type BoundValue, bind, type ConstantCache } from "../../../runtime/bind
 import type { ArenaAddress, ValueRanges } from "../../../runtime/builder.ts";
 import { constantSource, type ListPlace, listSource, releaseConstants } from "../../../runtime/constants.ts";
 import { type Plan, planGraph } from "../../../runtime/plan.ts";
-import { requireSupported } from "../../../runtime/support.ts";
+import { factsOf, requireSupported } from "../../../runtime/support.ts";
 import type { DataType } from "../../core/dtype.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { nodeLabel } from "../../core/ir/attributes.ts";
@@ -215,7 +215,7 @@ function isSameInput(
  */
 export function makeLayer(source: LayerSource, arena: Arena, kernels: Kernels): Layer {
   const model = modelOf(source);
-  requireSupported(model);
+  requireSupported(model, factsOf(model));
   requireFeed(source, model);
   const place: ListPlace = { arena, kernels, lists: new Map() };
   const memo = { cache: new Map(), weights: new Map<string, number>() };

@@ -1,8 +1,8 @@
 // What can be told of an input by looking at it, cheaply against what a layer costs: kernels for x >= 0 are faster, and so are those for
 // narrow codes.
 
-import { seenBinary } from "./generated/seen.ts";
 import { isSharedMemory, sharingMemory } from "../../core/wasm-binary.ts";
+import { seenBinary } from "./generated/seen.ts";
 
 /** Looks at the bytes at an address. */
 export interface RangeReader {

@@ -6,7 +6,7 @@
  */
 export function seen_bits(x: usize, bytes: usize, enough: u32): u32 {
   let bits: u64 = 0;
-  const both = (<u64>enough << 32) | <u64>enough;
+  const both = ((<u64>enough) << 32) | <u64>enough;
   const end = x + bytes;
   while (x + 256 <= end) {
     let a: u64 = 0;

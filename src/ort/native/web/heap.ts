@@ -3,8 +3,8 @@
 import {
   type Arena,
   blockSize,
+  insertSpan,
   makeBlocks,
-  makeFreeSpans,
   margin,
   type Span,
 } from "../../../../runtime/arena.ts";
@@ -23,7 +23,7 @@ interface Piece extends Span {
 export function makeHeap(host: OrtHost, memory: WebAssembly.Memory): Arena {
   const allocator = askOrt(host, "GetAllocatorWithDefaultOptions");
   const pieces = new Set<Piece>();
-  const free = makeFreeSpans();
+  const free: Span[] = [];
   const blocks = makeBlocks(free, (size) => {
     const room = Math.max(size, pieceBytes);
     let address = 0;
@@ -37,7 +37,7 @@ export function makeHeap(host: OrtHost, memory: WebAssembly.Memory): Arena {
     const start = Math.ceil((address + margin) / alignment) * alignment;
     const piece = { address, start, end: start + blockSize(room) };
     pieces.add(piece);
-    free.insert({ start: piece.start, end: piece.end });
+    insertSpan(free, { start: piece.start, end: piece.end });
   });
   return {
     memory,
@@ -46,9 +46,9 @@ export function makeHeap(host: OrtHost, memory: WebAssembly.Memory): Arena {
       blocks.release(address);
       for (const piece of pieces) {
         const isEmpty = ({ start, end }: Span): boolean => start === piece.start && end === piece.end;
-        const empty = free.spans.findIndex(isEmpty);
+        const empty = free.findIndex(isEmpty);
         if (empty < 0) continue;
-        free.spans.splice(empty, 1);
+        free.splice(empty, 1);
         pieces.delete(piece);
         host.call("AllocatorFree", allocator, piece.address);
       }
