@@ -69,7 +69,7 @@ export interface Adderized {
   readonly report: AdderizeReport;
 }
 
-const usualMemory = 1e9;
+const usualMemory = 1.2e9;
 const usualSteps = 300;
 const usualPositions = 1024;
 const usualRate = 0.15;

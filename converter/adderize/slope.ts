@@ -54,7 +54,7 @@ const proportionalShare = 0.8;
 
 function quantile(values: Float32Array, share: number): number {
   const sorted = values.map(Math.abs).sort();
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  return sorted[Math.floor(share * (sorted.length - 1))]!;
 }
 
 /**

@@ -22,18 +22,17 @@ export interface AdderizeSummary {
 const decibel = (value: number | null): string => (value === null ? "exact" : value.toFixed(1));
 
 function layerTable({ layers }: AdderizeReport): string {
+  const hasGroups = layers.some(({ group }) => group !== 1);
   const rows = layers.map(({ name, weight, group, r2Start, r2, sqnr }) => [
     name,
     weight.join("x"),
-    group === 1 ? "" : `${group}`,
+    ...(hasGroups ? [`${group}`] : []),
     r2Start.toFixed(3),
     r2.toFixed(3),
     decibel(sqnr),
   ]);
-  const groups = layers.some(({ group }) => group !== 1) ? "groups" : "";
-  return textTable([["layer", "weight", groups, "R2 by slopes", "R2 fitted", "SQNR dB"], ...rows], {
-    head: true,
-  });
+  const head = ["layer", "weight", ...(hasGroups ? ["groups"] : []), "R2 by slopes", "R2 fitted", "SQNR dB"];
+  return textTable([head, ...rows], { head: true });
 }
 
 function keptText({ kept }: AdderizeReport): string {
@@ -45,7 +44,7 @@ function agreementText({ outputs, samples }: AdderizeReport): string {
   return outputs
     .map(({ output, sqnr, sameTop1 }) => {
       const top1 = sameTop1 === null ? "" : `, same answer as the CNN on ${(100 * sameTop1).toFixed(1)} %`;
-      return `"${output}": ${decibel(sqnr)} dB${top1}, on ${on}`;
+      return `"${output}": ${sqnr === null ? "exactly the CNN's" : `${decibel(sqnr)} dB`}${top1}, on ${on}`;
     })
     .join("\n");
 }

@@ -62,7 +62,7 @@ const flags = {
   memory: {
     type: types.positiveInteger,
     placeholder: "MB",
-    default: 1000,
+    default: 1200,
     help: "room for values while layers are fitted; fewer images are taken where it does not do",
   },
   report: { type: types.path, placeholder: "R.json", help: "write what --json prints to a file as well" },
