@@ -9,8 +9,8 @@ import {
 } from "../../converter/adderize/columns.ts";
 import { startFitter } from "../../converter/adderize/fit.ts";
 import { loadFitKernels } from "../../converter/adderize/kernels/load.ts";
-import { seededUniform } from "../../converter/sample-feeds.ts";
 import type { AdderWindow } from "../../custom-ops/adder-window.ts";
+import { seededUniform } from "../../src/core/sample-feeds.ts";
 import { randomNumbers } from "../core/suites/op-case.ts";
 
 interface Geometry {
