@@ -20,6 +20,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "put the adder layers of a model on 8- to 3-bit codes, calibrated on images",
     load: async () => (await import("./commands/quantize.ts")).quantizeCommand,
   },
+  train: {
+    summary: "train or fine-tune a network, resumable, and write what it learned as ONNX",
+    load: async () => (await import("./commands/train.ts")).trainCommand,
+  },
   run: {
     summary: "run one inference on .npy files",
     load: async () => (await import("./commands/run.ts")).runCommand,

@@ -60,7 +60,7 @@ function pixelTable({ mean, std }: Normalisation): Float32Array[] {
 }
 
 /** How read values become what the model takes. */
-function normaliser(
+export function normaliser(
   samples: Samples,
   normalisation: Normalisation | undefined,
 ): (image: Float32Array) => void {

@@ -2,6 +2,7 @@
 // The `addernet` command: standard streams, signals and the exit code around `main`.
 
 import { main } from "./command-line.ts";
+import { interrupt } from "./interrupts.ts";
 import { removePendingFiles } from "./write-file.ts";
 
 // A reader that has seen enough, as in `addernet inspect m.onnx | head`, is no failure.
@@ -17,6 +18,7 @@ for (const [signal, exitCode] of [
   ["SIGTERM", 143],
 ] as const) {
   process.on(signal, () => {
+    if (interrupt()) return;
     removePendingFiles();
     process.exit(exitCode);
   });

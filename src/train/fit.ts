@@ -52,7 +52,7 @@ export interface StepReport extends Tally {
 }
 
 export interface Callbacks {
-  /** After every step. Answering "stop" ends the run there. The state is what a checkpoint keeps; copy what you keep longer. */
+  /** After every step, and after `onEpoch` where it was an epoch's last. Answering "stop" ends the run there. The state is what a checkpoint keeps; copy what you keep longer. */
   readonly onStep?: (report: StepReport, state: FitState) => "stop" | undefined | Promise<"stop" | undefined>;
   /** After every epoch and its validation. */
   readonly onEpoch?: (
@@ -235,8 +235,8 @@ export async function fit(trainer: Trainer, data: Dataset, options: FitOptions):
       history: record ? [...state.history, record] : state.history,
     };
     const report = { ...sums, step: step + 1, epoch: epoch + 1, stepsPerEpoch, epochs, stepLoss: loss };
-    if ((await options.onStep?.(report, state)) === "stop") isStopped = true;
     if (record && (await options.onEpoch?.(record, state)) === "stop") isStopped = true;
+    if ((await options.onStep?.(report, state)) === "stop") isStopped = true;
     await breathe();
   }
   return { state, history: state.history, isComplete: state.step >= epochs * stepsPerEpoch };

@@ -2,8 +2,9 @@
 
 export { AdderNetError } from "../core/errors.ts";
 export { type Augmentation, randomCrop, randomFlip } from "./augment.ts";
+export { decodeCheckpoint, encodeCheckpoint, type TrainingCheckpoint } from "./checkpoint.ts";
 export { requireNorms } from "./checks.ts";
-export type { Batch, Dataset } from "./dataset.ts";
+export { type Batch, type Dataset, readBatch } from "./dataset.ts";
 export {
   type Callbacks,
   type EpochRecord,
@@ -15,9 +16,11 @@ export {
   fit,
   type StepReport,
 } from "./fit.ts";
+export { fromModel, type TrainableModel, withValues } from "./from-model.ts";
 export { initialise, type Values } from "./initialise.ts";
 export { crossEntropy, type DistillationOptions, distillation, type Loss } from "./losses.ts";
 export type { AdderGradients } from "./lower/context.ts";
+export { measureNorms } from "./measure-norms.ts";
 export * from "./network.ts";
 export {
   type AdamOptions,

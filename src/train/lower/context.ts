@@ -27,6 +27,8 @@ export interface Places {
   readonly sliceGradient: (parameter: string) => Blocks;
   /** Memory of a layer's own, the same whenever it is asked for by the same name. */
   readonly own: (layer: Layer, name: string, bytes: number) => Blocks;
+  /** Room for the columns of any layer, and for their gradient: what lies there is used between two calls only. */
+  readonly scratch: (name: "columns" | "gradient") => Blocks;
   /** Epsilon and momentum of a layer, or a grid: numbers that kernels read. */
   readonly constants: (layer: Layer, type: "float64" | "float32", numbers: readonly number[]) => number;
 }

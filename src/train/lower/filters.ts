@@ -3,7 +3,7 @@
 
 import { type FilterLayer, outputLength, type Shape } from "../network.ts";
 import type { Lowering, Places, ValueGradients } from "./context.ts";
-import { type Blocks, blockAt, rowBytes } from "./layout.ts";
+import { blockAt, rowBytes } from "./layout.ts";
 import type { ProgramDraft } from "./program.ts";
 
 /** Columns of a block stay in a core's own cache. */
@@ -81,7 +81,7 @@ interface Geometry {
   readonly isPlain: boolean;
 }
 
-function geometryOf(layer: FilterLayer, { shapes }: Places): Geometry {
+function geometryOf(layer: FilterLayer, { shapes }: Pick<Places, "shapes">): Geometry {
   const inputShape = shapes.get(layer.input)!;
   const channels = inputShape[0] / layer.group;
   const isPlain =
@@ -137,7 +137,7 @@ function forEachPiece(
   const most = places.slices.images[0]!;
   const [inputRow, outputRow] = [rowBytes(inputShape, most), rowBytes(outputShape, most)];
   const parts = partsOf(images, outputShape, taps);
-  const scratch = isPlain ? undefined : columnScratch(layer, places, "columns");
+  const scratch = isPlain ? undefined : places.scratch("columns");
   for (let group = 0; group < layer.group; group++) {
     const channelsStart = blockAt(places.value(layer.input), slice) + group * channels * inputRow;
     for (const part of parts) {
@@ -155,12 +155,11 @@ function forEachPiece(
   }
 }
 
-function columnScratch(layer: FilterLayer, places: Places, name: string): Blocks {
+/** Bytes of the columns of a layer's largest part. */
+export function columnBytes(layer: FilterLayer, places: Pick<Places, "shapes" | "slices">): number {
   const { taps, outputShape } = geometryOf(layer, places);
-  const largest = Math.max(
-    ...partsOf(places.slices.images[0]!, outputShape, taps).map(({ count }) => columnRowBytes(count)),
-  );
-  return places.own(layer, name, taps * largest);
+  const parts = partsOf(places.slices.images[0]!, outputShape, taps);
+  return taps * Math.max(...parts.slice(0, 2).map(({ count }) => columnRowBytes(count)));
 }
 
 function forward(layer: FilterLayer, places: Places, program: ProgramDraft): void {
@@ -231,7 +230,7 @@ function inputGradient(
   const { taps, filters, isPlain, inputShape } = geometry;
   const { slice, group, part, columns, columnRow, inputRow, outputRow, outputOffset } = piece;
   const start = dx + group * geometry.channels * inputRow;
-  const target = isPlain ? start + 4 * part.start : blockAt(columnScratch(layer, places, "gradient"), slice);
+  const target = isPlain ? start + 4 * part.start : blockAt(places.scratch("gradient"), slice);
   program.call(
     slice,
     inputKernels[layer.kind][places.gradients.input],

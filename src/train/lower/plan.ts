@@ -1,9 +1,11 @@
 // From a network and a batch to programs: what is computed forward, backward and for inference, and where everything lies.
 
+import { AdderNetError } from "../../core/errors.ts";
 import { elementCount } from "../../core/tensor.ts";
 import { isTrained, type Layer, type Network, type Parameter, type Shape, shapesOf } from "../network.ts";
 import { controlWords } from "../threads/control.ts";
 import type { AdderGradients, Lowering, Mode, Places } from "./context.ts";
+import { columnBytes } from "./filters.ts";
 import { type Blocks, blockAt, cutBatch, makeSpace, rowBytes, type Slices, type Space } from "./layout.ts";
 import { lowerings } from "./lowerings.ts";
 import { draftProgram, encodeProgram, type Program } from "./program.ts";
@@ -87,13 +89,20 @@ function ownMemory(space: Space, slices: number): Places["own"] {
 }
 
 /** Columns are used between two calls only, so that all layers share one block of them per slice. */
-function sharedColumns(own: Places["own"], names: ReadonlyMap<string, number>): Places["own"] {
-  return (layer, name, bytes) => {
-    const largest = names.get(name);
-    return largest === undefined
-      ? own(layer, name, bytes)
-      : own({ ...layer, name: "" } as Layer, name, Math.max(largest, bytes));
-  };
+function takeScratch(
+  network: Network,
+  places: Pick<Places, "shapes" | "slices">,
+  space: Space,
+): Places["scratch"] {
+  const most = network.layers.reduce(
+    (bytes, layer) =>
+      layer.kind === "adder" || layer.kind === "conv" ? Math.max(bytes, columnBytes(layer, places)) : bytes,
+    0,
+  );
+  const sliceBytes = Math.ceil(most / 64) * 64;
+  const take = (): Blocks => ({ address: space.take(places.slices.count * sliceBytes), sliceBytes });
+  const blocks = { columns: take(), gradient: take() };
+  return (name) => blocks[name];
 }
 
 const lowering = (layer: Layer): Lowering<Layer> => lowerings[layer.kind] as Lowering<Layer>;
@@ -155,31 +164,20 @@ function constantPlaces(space: Space) {
   return { take, all: () => [...made.values()] };
 }
 
-/** The largest block of columns that any layer asks for, by name. */
-function largestColumns(network: Network, places: Places): ReadonlyMap<string, number> {
-  const largest = new Map([
-    ["columns", 0],
-    ["gradient", 0],
-  ]);
-  const own: Places["own"] = (_, name, bytes) => {
-    const known = largest.get(name);
-    if (known !== undefined) largest.set(name, Math.max(known, bytes));
-    return { address: 0, sliceBytes: 0 };
-  };
-  const trial = { ...places, own };
-  forwardProgram(network, trial, "training");
-  const program = draftProgram(places.slices.count);
-  const gradients = draftGradients(network, places.shapes, places.slices, makeSpace(), program);
-  for (const layer of [...network.layers].reverse()) {
-    lowering(layer).backward(layer, trial, program, gradients);
-    gradients.finish(layer.output);
-  }
-  return largest;
+const mostBytes = 2 ** 32;
+
+/** Errors: ADN_LIMIT, before programs are written that no memory could run. */
+function requireRoom(space: Space, batch: number): void {
+  if (space.used() < mostBytes) return;
+  throw new AdderNetError("ADN_LIMIT", "there is no memory for a batch of this size", {
+    found: `more than ${Math.round(space.used() / 1e6)} MB for ${batch} images`,
+    fix: "take a smaller batch",
+  });
 }
 
 const defaultGradients: AdderGradients = { weight: "full", input: "clamp" };
 
-/** Errors: ADN_SHAPE. */
+/** Errors: ADN_SHAPE, ADN_LIMIT. */
 export function makePlan(
   network: Network,
   batch: number,
@@ -199,13 +197,13 @@ export function makePlan(
     gradientOf: parameters.gradient,
     sliceGradient: parameters.slice,
     own: ownMemory(space, slices.count),
+    scratch: takeScratch(network, { shapes, slices }, space),
     constants: constants.take,
   };
-  const own = sharedColumns(places.own, largestColumns(network, places));
-  const shared = { ...places, own };
-  const forward = forwardProgram(network, shared, "training");
-  const inference = forwardProgram(network, shared, "inference");
-  const { program, outputGradient } = backwardProgram(network, shared);
+  requireRoom(space, batch);
+  const forward = forwardProgram(network, places, "training");
+  const inference = forwardProgram(network, places, "inference");
+  const { program, outputGradient } = backwardProgram(network, places);
   const backward = [...program, ...sumPhase(parameters, slices.count)];
   const programs = { forward, inference, backward };
   const words = Object.fromEntries(
