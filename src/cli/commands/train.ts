@@ -1,6 +1,7 @@
 // addernet train: trains or fine-tunes a network, resumable at any moment, and writes what it learned.
 
 import { existsSync } from "node:fs";
+import { listArchitectures } from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { coreCount } from "../../core/workers.ts";
 import type { Dataset } from "../../train/index.ts";
@@ -202,6 +203,7 @@ export const trainCommand = defineCommand({
   positionals: [],
   flags: trainFlags,
   notes: [
+    `Architectures: ${listArchitectures().join(", ")}.`,
     "Beside OUT.onnx stand OUT.safetensors (the weights), OUT.metrics.jsonl and OUT.checkpoint. A run that was interrupted,\nhowever it ended, goes on with --resume and makes the same bits as one that was not.",
     "AdderNet's recipe is the default: full-precision gradients of weights, clamped ones of inputs, the layer-wise rate, cosine.",
   ],

@@ -1,6 +1,5 @@
 // The flags of `train`, and what of them decides the result.
 
-import { listArchitectures } from "../../../converter/index.ts";
 import type { Flags, FlagType, FlagValues } from "../command.ts";
 import * as types from "../flag-types.ts";
 import { normalisationFlags } from "../image-input.ts";
@@ -23,13 +22,13 @@ export const trainFlags = {
   arch: {
     type: types.text,
     placeholder: "NAME",
-    help: `a network to train: ${listArchitectures().join(", ")}`,
+    help: "a network to train (see below)",
   },
   layers: {
     type: types.oneOf("adder", "conv"),
     placeholder: "adder|conv",
     default: "adder",
-    help: "whether the layers of --arch add or multiply; where the reference has ordinary ones, those multiply",
+    help: "whether layers of --arch add or multiply; the reference's ordinary ones multiply",
   },
   model: {
     type: types.path,
@@ -101,7 +100,7 @@ export const trainFlags = {
     type: types.oneOf("adaptive", "increased"),
     placeholder: "adaptive|increased",
     default: "adaptive",
-    help: "the rate of adder weights: AdderNet's layer-wise one, or --rate-factor times the others'",
+    help: "of adder weights: AdderNet's layer-wise rate, or --rate-factor times the others'",
   },
   "rate-factor": {
     type: types.nonNegative,
@@ -134,7 +133,7 @@ export const trainFlags = {
   bits: {
     type: codeBits,
     placeholder: "B",
-    help: "train for codes of 3 to 8 bits: adder layers see values and weights rounded as addernet quantize will round them",
+    help: "train for codes of 3 to 8 bits: adder layers see rounded values and weights",
   },
   seed: {
     type: types.integer,
