@@ -183,13 +183,12 @@ export function codesLinearScratchBytes(k: number): number {
   return 276 + 4 * k + 12 * Math.ceil(k / 257) + 4;
 }
 
-/** Taps of the largest bundle in a list, and bundles that are open while one is made. */
+/** Taps of the largest bundle in a list. */
 const bundleTaps = 16;
-const openBundles = 4;
 
-/** Scratch of the list makers: two answers, the open bundles, the taps of one segment by kind. */
+/** Scratch of the list makers: two answers, two open bundles, the sizes there are, the taps of one segment by size. */
 export function listScratchBytes(span: number): number {
-  return 8 + openBundles * (8 + 4 * bundleTaps) + (bundleTaps + 1) * 4 * (span + 1);
+  return 8 + 2 * 4 * bundleTaps + 4 + (bundleTaps + 1) * 4 * (span + 1);
 }
 
 /** What lists of m channels over k taps take at most. */

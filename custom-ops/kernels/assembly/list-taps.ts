@@ -52,53 +52,35 @@ export function f32_list_taps(
 
 /** What the weights of a segment, and of a bundle, add up to at most. */
 const segmentLimit: u32 = 65535;
-const bundleLimit: u32 = 255;
+const bundleLimit: i32 = 255;
 /** Beyond that, what a bundle costs beside its taps does not count. */
 const bundleTaps: u32 = 16;
-/** Bundles that are open at the same time: enough to fill most of them, few enough to look through. */
-const openBundles: usize = 4;
+const bundleBytes: usize = 64;
 
-/** An open bundle in scratch: sum of its weights, number of its taps, the taps. */
-const openBytes: usize = 72;
-/** Closed bundles of one size: their taps' number, then the taps. Single taps are bundles of one; plain taps stand in front. */
+/**
+ * Scratch: the two answers, two bundles that are open at the same time, which sizes of bundles there are (a bit each), and the bundles of
+ * every size: how many taps, then the taps. Single taps are bundles of one; plain taps stand in front.
+ */
+const openAt: usize = 8;
+const sizesAt: usize = openAt + 2 * bundleBytes;
+const pilesAt: usize = sizesAt + 4;
+
 @inline
 function pileBytes(span: i32): usize {
   return 4 + (<usize>span << 2);
 }
 
-@inline
-function pushTap(pile: usize, tap: u32): void {
+/** Puts the bundle from `bundle` to `end` to those of its size. */
+function closeBundle(bundle: usize, end: usize, scratch: usize, span: i32): void {
+  const size = <u32>(end - bundle) >> 2;
+  const pile = scratch + pilesAt + <usize>size * pileBytes(span);
   const count = load<u32>(pile);
-  store<u32>(pile + 4 + (<usize>count << 2), tap);
-  store<u32>(pile, count + 1);
-}
-
-function closeBundle(bundle: usize, piles: usize, span: i32): void {
-  const size = load<u32>(bundle, 4);
-  const pile = piles + <usize>size * pileBytes(span);
-  for (let i: u32 = 0; i < size; i++) pushTap(pile, load<u32>(bundle + 8 + (<usize>i << 2)));
-  store<u64>(bundle, 0);
-}
-
-/** Adds a tap to the fullest open bundle that has room for its weight; where none has, the fullest makes way for a new one. */
-function addToBundle(tap: u32, weight: u32, open: usize, piles: usize, span: i32): void {
-  const end = open + openBundles * openBytes;
-  let fitting: usize = 0;
-  let fullest = open;
-  for (let bundle = open; bundle < end; bundle += openBytes) {
-    const sum = load<u32>(bundle);
-    if (sum + weight <= bundleLimit && (!fitting || sum > load<u32>(fitting))) fitting = bundle;
-    if (sum > load<u32>(fullest)) fullest = bundle;
+  store<u32>(pile, count + size);
+  store<u32>(scratch + sizesAt, load<u32>(scratch + sizesAt) | (1 << size));
+  for (let to = pile + 4 + (<usize>count << 2); bundle < end; bundle += 4) {
+    store<u32>(to, load<u32>(bundle));
+    to += 4;
   }
-  if (!fitting) {
-    closeBundle(fullest, piles, span);
-    fitting = fullest;
-  }
-  const size = load<u32>(fitting, 4);
-  store<u32>(fitting + 8 + (<usize>size << 2), tap);
-  store<u32>(fitting, load<u32>(fitting) + weight);
-  store<u32>(fitting, size + 1, 4);
-  if (size + 1 == bundleTaps) closeBundle(fitting, piles, span);
 }
 
 @inline
@@ -129,25 +111,26 @@ function writePlainBundles(pile: usize, y: usize, sizes: usize, size: u32): usiz
 }
 
 /** Writes a segment and empties the piles; answers where the list goes on. */
-function writeSegment(y: usize, open: usize, piles: usize, span: i32, plainSize: u32): usize {
-  for (let i: usize = 0; i < openBundles; i++) closeBundle(open + i * openBytes, piles, span);
-  const singles = piles + pileBytes(span);
-  const plain = load<u32>(piles);
+function writeSegment(y: usize, scratch: usize, span: i32, plainSize: u32): usize {
+  const plain = scratch + pilesAt;
+  const singles = plain + pileBytes(span);
   const sizes = y + 8;
-  store<u32>(y, plainSize == 1 ? plain : 0);
+  store<u32>(y, plainSize == 1 ? load<u32>(plain) : 0);
   store<u32>(y, load<u32>(singles), 4);
   store<u32>(sizes, 0);
   y += 12;
-  if (plainSize == 1) y = appendPile(piles, y);
+  if (plainSize == 1) y = appendPile(plain, y);
   y = appendPile(singles, y);
-  if (plainSize > 1) y = writePlainBundles(piles, y, sizes, plainSize);
-  for (let size: u32 = 2; size <= bundleTaps; size++) {
-    const pile = piles + <usize>size * pileBytes(span);
-    const count = load<u32>(pile);
-    if (count == 0) continue;
-    store<u32>(sizes, load<u32>(sizes) + 1);
+  if (plainSize > 1) y = writePlainBundles(plain, y, sizes, plainSize);
+  // No taps, and single ones, are no sizes.
+  let left = load<u32>(scratch + sizesAt) & ~3;
+  store<u32>(scratch + sizesAt, 0);
+  store<u32>(sizes, load<u32>(sizes) + popcnt<u32>(left));
+  for (; left; left &= left - 1) {
+    const size = ctz<u32>(left);
+    const pile = plain + <usize>size * pileBytes(span);
     store<u32>(y, size << 2);
-    store<u32>(y, count / size, 4);
+    store<u32>(y, load<u32>(pile) / size, 4);
     y = appendPile(pile, y + 8);
   }
   return y;
@@ -155,19 +138,21 @@ function writeSegment(y: usize, open: usize, piles: usize, span: i32, plainSize:
 
 /**
  * Lists as sum-codes.ts reads them. `mostCode` bounds the codes of x: of a weight that large or larger the minimum is x itself, which
- * makes the tap a plain one.
+ * makes the tap a plain one. The others go to the open bundle that they fill best; where they fit into none, the fuller one is closed.
+ * Of all that runs before a first answer this takes longest, in code that engines have not optimised yet: it should do little for a tap.
  */
 export function u8_list_taps(
   w: usize, offsets: usize, y: usize, sums: usize, scratch: usize,
   k: i32, m: i32, first: i32, perGroup: i32, groupElements: i32, span: i32, mostCode: u32,
 ): void {
-  const open = scratch + 8;
-  const piles = open + openBundles * openBytes;
-  const plainSize = min(bundleTaps, max<u32>(1, bundleLimit / max<u32>(1, mostCode)));
+  const plain = scratch + pilesAt;
+  const a = scratch + openAt;
+  const b = a + bundleBytes;
+  const plainSize = min(bundleTaps, max<u32>(1, <u32>bundleLimit / max<u32>(1, mostCode)));
   let live: u32 = 0;
   memory.fill(sums, 0, <usize>m << 3);
-  memory.fill(open, 0, openBundles * openBytes);
-  for (let size: u32 = 0; size <= bundleTaps; size++) store<u32>(piles + <usize>size * pileBytes(span), 0);
+  store<u32>(scratch + sizesAt, 0);
+  for (let size: u32 = 0; size <= bundleTaps; size++) store<u32>(plain + <usize>size * pileBytes(span), 0);
   store<u32>(y, (k + span - 1) / span);
   y += 4;
   for (let begin = 0; begin < k; begin += span) {
@@ -179,24 +164,73 @@ export function u8_list_taps(
       let segments: u32 = 1;
       let sum: u32 = 0;
       let inSegment: u32 = 0;
+      let roomA = bundleLimit;
+      let roomB = bundleLimit;
+      let endA = a;
+      let endB = b;
+      let endPlain = plain + 4;
       y += 4;
       for (let i = begin; i < end; i++) {
         const code = <u32>load<u8>(row + i);
-        if (code == 0) continue;
+        if (!code) continue;
         const weight = min(code, mostCode);
-        if (inSegment + weight > segmentLimit) {
-          y = writeSegment(y, open, piles, span, plainSize);
-          segments++;
-          inSegment = 0;
-        }
         inSegment += weight;
+        if (inSegment > segmentLimit) {
+          closeBundle(a, endA, scratch, span);
+          closeBundle(b, endB, scratch, span);
+          store<u32>(plain, <u32>(endPlain - plain - 4) >> 2);
+          y = writeSegment(y, scratch, span, plainSize);
+          segments++;
+          inSegment = weight;
+          roomA = roomB = bundleLimit;
+          endA = a;
+          endB = b;
+          endPlain = plain + 4;
+        }
         sum += code;
         live++;
         const tap = ((start + tapAt(offsets, i)) << 8) | weight;
-        if (weight == mostCode) pushTap(piles, tap);
-        else addToBundle(tap, weight, open, piles, span);
+        if (weight == mostCode) {
+          store<u32>(endPlain, tap);
+          endPlain += 4;
+          continue;
+        }
+        const leftA = roomA - <i32>weight;
+        const leftB = roomB - <i32>weight;
+        if (leftA >= 0 && (leftB < 0 || leftA <= leftB)) {
+          store<u32>(endA, tap);
+          endA += 4;
+          roomA = leftA;
+          if (endA == b) {
+            closeBundle(a, b, scratch, span);
+            endA = a;
+            roomA = bundleLimit;
+          }
+        } else if (leftB >= 0) {
+          store<u32>(endB, tap);
+          endB += 4;
+          roomB = leftB;
+          if (endB == b + bundleBytes) {
+            closeBundle(b, endB, scratch, span);
+            endB = b;
+            roomB = bundleLimit;
+          }
+        } else if (roomA <= roomB) {
+          closeBundle(a, endA, scratch, span);
+          store<u32>(a, tap);
+          endA = a + 4;
+          roomA = bundleLimit - <i32>weight;
+        } else {
+          closeBundle(b, endB, scratch, span);
+          store<u32>(b, tap);
+          endB = b + 4;
+          roomB = bundleLimit - <i32>weight;
+        }
       }
-      y = writeSegment(y, open, piles, span, plainSize);
+      closeBundle(a, endA, scratch, span);
+      closeBundle(b, endB, scratch, span);
+      store<u32>(plain, <u32>(endPlain - plain - 4) >> 2);
+      y = writeSegment(y, scratch, span, plainSize);
       store<u32>(header, segments);
       const total = sums + (<usize>channel << 3);
       store<f64>(total, load<f64>(total) + <f64>sum);
