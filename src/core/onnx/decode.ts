@@ -39,7 +39,7 @@ import type {
   TypeProto,
   ValueInfoProto,
 } from "./generated/messages.js";
-import { decodeModelProto } from "./generated/read-proto.js";
+import { readModelProto } from "./read-wire.ts";
 import { recognizeFile } from "./recognize.ts";
 import { decodeNotes, decodeTensor } from "./tensor-proto.ts";
 
@@ -353,7 +353,7 @@ function readProto(bytes: Uint8Array): ModelProto {
     });
   }
   try {
-    return decodeModelProto(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    return readModelProto(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch (cause) {
     throw wireError(bytes, cause);
   }
