@@ -1,5 +1,6 @@
 // Bring your own: files are converted and verified in a worker; the page shows what was recognised and offers the result.
 
+import { acceptDrops } from "./drops.js";
 import { byId, fillTable, make } from "./elements.js";
 import { startEngine } from "./engine.js";
 import { fetchBytes } from "./fetch-bytes.js";
@@ -85,16 +86,6 @@ const readFiles = (list) =>
     [...list].map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
   );
 
-function acceptDrops(drop, onFiles) {
-  for (const name of ["dragover", "dragleave", "drop"]) {
-    drop.addEventListener(name, (event) => {
-      event.preventDefault();
-      drop.classList.toggle("over", name === "dragover");
-    });
-  }
-  drop.addEventListener("drop", ({ dataTransfer }) => onFiles(readFiles(dataTransfer.files)));
-}
-
 export function startBringYourOwn() {
   let engine = startEngine();
   let isBusy = false;
@@ -133,7 +124,7 @@ export function startBringYourOwn() {
   byId("files").addEventListener("change", ({ target }) => {
     if (target.files.length > 0) convertFiles(readFiles(target.files)).then(() => (target.value = ""));
   });
-  acceptDrops(byId("drop"), convertFiles);
+  acceptDrops(byId("drop"), (files) => convertFiles(readFiles(files)));
   byId("try").addEventListener("click", () =>
     convertFiles(fetchBytes("lenet5bn.onnx").then((bytes) => [{ name: "lenet5bn.onnx", bytes }])),
   );

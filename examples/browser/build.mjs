@@ -1,14 +1,13 @@
 // Builds the demo into a folder that any static server can serve: scripts, styles, the digit network, digits, onnxruntime's wasm.
 
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { convert } from "addernet/converter";
+import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
 import { build } from "esbuild";
-import { readNpy } from "../node/npy.mjs";
+import { writeModels } from "./models.mjs";
+import { samples } from "./samples.js";
 
 const here = import.meta.dirname;
 const root = join(here, "../..");
-const lenet = join(root, "test/fixtures/lenet5bn");
 
 async function bundle(folder) {
   await build({
@@ -27,7 +26,10 @@ async function bundle(folder) {
 
 /** The last step: it names every file that is there. */
 async function writeServiceWorker(folder) {
-  const files = await readdir(folder);
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)).split(sep).join("/"));
   await build({
     entryPoints: [join(here, "service-worker.js")],
     outdir: folder,
@@ -37,13 +39,11 @@ async function writeServiceWorker(folder) {
   });
 }
 
-async function writeDigits(folder) {
-  const exported = new Uint8Array(await readFile(join(lenet, "lenet5bn.inlined.onnx")));
-  const { bytes } = await convert(exported);
-  const { data } = await readNpy(new URL("../../test/fixtures/lenet5bn/digits.npy", import.meta.url));
-  await writeFile(join(folder, "lenet5bn.onnx"), exported);
-  await writeFile(join(folder, "digits.onnx"), bytes);
-  await writeFile(join(folder, "digits.u8"), data);
+/** Pictures, and the trained network that classifies them. */
+async function copyPhotos(folder) {
+  await mkdir(join(folder, "samples"));
+  for (const { file } of samples) await copyFile(join(here, "samples", file), join(folder, "samples", file));
+  await copyFile(join(here, "resnet20.int8.onnx"), join(folder, "photos.onnx"));
 }
 
 /** Makes `folder` anew. */
@@ -51,7 +51,8 @@ export async function buildDemo(folder) {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await bundle(folder);
-  await writeDigits(folder);
+  await writeModels(folder);
+  await copyPhotos(folder);
   for (const name of ["index.html", "style.css"]) await copyFile(join(here, name), join(folder, name));
   const wasm = "ort-wasm-simd-threaded.wasm";
   await copyFile(join(root, "node_modules/onnxruntime-web/dist", wasm), join(folder, wasm));

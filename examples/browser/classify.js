@@ -1,17 +1,29 @@
-// The digit network in this worker: pixels in, ten probabilities out.
+// The networks in this worker: pixels in, probabilities out.
 
 import { createSession } from "addernet/runtime";
 import { fetchBytes } from "./fetch-bytes.js";
 
-/** Statistics of MNIST, with which the network was trained. */
-const mean = 0.1307;
-const deviation = 0.3081;
-
-let opened;
-const openSession = () => {
-  opened ??= fetchBytes("digits.onnx").then((bytes) => createSession(bytes));
-  return opened;
+/** Files, sides of the images, and the statistics (of pixels / 255, by channel) with which the networks were trained. */
+const networks = {
+  digits: { file: "digits.onnx", side: 28, mean: [0.1307], deviation: [0.3081] },
+  photos: {
+    file: "photos.onnx",
+    side: 32,
+    mean: [0.4914, 0.4822, 0.4465],
+    deviation: [0.2023, 0.1994, 0.201],
+  },
 };
+
+const sessions = new Map();
+
+function openSession(file) {
+  if (!sessions.has(file)) {
+    const opening = fetchBytes(file).then((bytes) => createSession(bytes));
+    opening.catch(() => sessions.delete(file));
+    sessions.set(file, opening);
+  }
+  return sessions.get(file);
+}
 
 function softmax(logits) {
   const largest = Math.max(...logits);
@@ -20,12 +32,25 @@ function softmax(logits) {
   return powers.map((power) => power / sum);
 }
 
-/** `pixels`: 28x28 bytes, ink is bright. */
-export async function classifyDigit(pixels) {
-  const session = await openSession();
-  const data = Float32Array.from(pixels, (pixel) => (pixel / 255 - mean) / deviation);
+/** Bytes with interleaved channels as [1, C, side, side]. */
+function inputOf(pixels, { side, mean, deviation }) {
+  const channels = mean.length;
+  const plane = side * side;
+  const data = new Float32Array(channels * plane);
+  pixels.forEach((pixel, index) => {
+    const channel = index % channels;
+    const at = channel * plane + Math.floor(index / channels);
+    data[at] = (pixel / 255 - mean[channel]) / deviation[channel];
+  });
+  return { type: "float32", data, dims: [1, channels, side, side] };
+}
+
+/** `network`: "digits" (28x28 bytes, ink is bright) or "photos" (32x32 times red, green, blue). */
+export async function classify({ network, pixels }) {
+  const session = await openSession(networks[network].file);
+  const input = inputOf(pixels, networks[network]);
   const begin = performance.now();
-  const { output } = await session.run({ input: { type: "float32", data, dims: [1, 1, 28, 28] } });
+  const { output } = await session.run({ input });
   const milliseconds = performance.now() - begin;
   const { simd, threads } = session.explain();
   return { probabilities: softmax(output.data), milliseconds, simd, threads };

@@ -1,36 +1,23 @@
 // Draw a digit: every change of the ink is classified in a worker; while one is, only the newest waits.
 
 import { digitImage } from "./digit-image.js";
-import { bar, byId, make } from "./elements.js";
+import { byId } from "./elements.js";
 import { startEngine } from "./engine.js";
 import { fetchBytes } from "./fetch-bytes.js";
 import { startPad } from "./pad.js";
+import { scoreRows } from "./score-rows.js";
 
-function scoreRows() {
-  return Array.from({ length: 10 }, (_, digit) => {
-    const { element, set } = bar();
-    const percent = make("span", { textContent: "0 %" });
-    byId("scores").append(make("li", {}, [make("span", { textContent: digit }), element, percent]));
-    return (share) => {
-      set(share);
-      percent.textContent = `${Math.round(100 * share)} %`;
-    };
-  });
-}
-
-function showAnswer(rows, { probabilities, milliseconds }) {
+function showAnswer(showShares, { probabilities, milliseconds }) {
   const best = probabilities.indexOf(Math.max(...probabilities));
   byId("digit").textContent = best;
   byId("digit-note").textContent = `in ${milliseconds.toFixed(2)} ms`;
-  rows.forEach((set, digit) => {
-    set(probabilities[digit]);
-  });
+  showShares(probabilities);
 }
 
-function showNothing(rows) {
+function showNothing(showShares) {
   byId("digit").textContent = "–";
   byId("digit-note").textContent = "draw something";
-  for (const set of rows) set(0);
+  showShares([]);
 }
 
 function showFailure({ message }) {
@@ -41,7 +28,7 @@ function showFailure({ message }) {
 /** Answers what the first classification, of an empty image, tells about the runtime. */
 export function startDrawing() {
   const engine = startEngine();
-  const rows = scoreRows();
+  const showShares = scoreRows(byId("scores"), [...Array(10).keys()]);
   let isBusy = false;
   let newest;
   async function classifyNewest() {
@@ -49,10 +36,10 @@ export function startDrawing() {
     const { ink, width } = newest;
     newest = undefined;
     const pixels = digitImage(ink, width);
-    if (pixels === undefined) return showNothing(rows);
+    if (pixels === undefined) return showNothing(showShares);
     isBusy = true;
     try {
-      showAnswer(rows, await engine.call("classifyDigit", pixels));
+      showAnswer(showShares, await engine.call("classify", { network: "digits", pixels }));
     } catch (error) {
       showFailure(error);
     }
@@ -69,5 +56,5 @@ export function startDrawing() {
     const chosen = Math.floor(Math.random() * (digits.length / 784));
     pad.show(digits.subarray(784 * chosen, 784 * (chosen + 1)));
   });
-  return engine.call("classifyDigit", new Uint8Array(784));
+  return engine.call("classify", { network: "digits", pixels: new Uint8Array(784) });
 }

@@ -1,10 +1,12 @@
-// The page: four parts that know nothing of each other.
+// The page: five parts that know nothing of each other.
 
 import { startBringYourOwn } from "./bring.js";
 import { startDrawing } from "./draw.js";
 import { showFeatures } from "./features.js";
+import { startPhotos } from "./photos.js";
 import { startRace } from "./race.js";
 
+startPhotos();
 startBringYourOwn();
 startRace();
 showFeatures(startDrawing());

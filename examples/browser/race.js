@@ -1,9 +1,13 @@
-// The race as people see it: two bars that move, then the result as text.
+// The race as people see it: bars and lines that move, then the result as text.
 
 import { bar, byId, make } from "./elements.js";
 import { startEngine } from "./engine.js";
+import { startPlot } from "./race-plot.js";
 
-const milliseconds = (value) => (value < 10 ? value.toFixed(2) : value.toFixed(1));
+function milliseconds(value) {
+  if (value < 1) return value.toFixed(3);
+  return value < 10 ? value.toFixed(2) : value.toFixed(1);
+}
 
 function showLanes(lanes) {
   const longest = Math.max(...lanes.map((lane) => lane.milliseconds));
@@ -20,30 +24,35 @@ function showLanes(lanes) {
   byId("lanes").replaceChildren(...rows);
 }
 
-/** What the ratio means, in words. */
-function verdict([ours, theirs]) {
+/** What a ratio of times means, in words. */
+function verdict(ours, theirs) {
   const ratio = theirs.milliseconds / ours.milliseconds;
   return ratio >= 1 ? `${ratio.toFixed(2)} times as fast` : `${(1 / ratio).toFixed(2)} times as slow`;
 }
 
-function resultText({ title, lanes, settings }) {
-  const width = Math.max(...lanes.map(({ name, engine }) => `${name}, ${engine}`.length));
+function resultText({ title, lanes, against, settings }) {
+  const texts = lanes.map(({ name, engine }) => `${name}, ${engine}`);
+  const width = Math.max(...texts.map(({ length }) => length));
+  const shares = lanes.map((lane) => (lane.milliseconds / lanes[against].milliseconds).toFixed(3));
   return [
-    title,
+    `${title}: milliseconds, and as a share of "${lanes[against].name}"`,
     ...lanes.map(
-      ({ name, engine, milliseconds: time }) =>
-        `${`${name}, ${engine}`.padEnd(width)}  ${milliseconds(time).padStart(6)} ms`,
+      (lane, index) =>
+        `${texts[index].padEnd(width)}  ${milliseconds(lane.milliseconds).padStart(6)} ms  ${shares[index]}`,
     ),
-    `${lanes[0].name} on ${lanes[0].engine.split(",")[0]}: ${verdict(lanes)}`,
     settings,
     navigator.userAgent,
   ].join("\n");
 }
 
 function showResult(result) {
+  const { lanes, against } = result;
   byId("race-text").textContent = resultText(result);
   byId("race-result").hidden = false;
-  byId("race-status").textContent = `${result.lanes[0].name}: ${verdict(result.lanes)}`;
+  const words = lanes
+    .filter(({ engine }) => engine.startsWith("addernet"))
+    .map((lane) => `${lane.name}: ${verdict(lane, lanes[against])}`);
+  byId("race-status").textContent = `${words.join("; ")} as ${lanes[against].name}`;
 }
 
 async function copyText() {
@@ -70,14 +79,21 @@ export function startRace() {
     byId("race-result").hidden = true;
     byId("copied").textContent = "";
     byId("lanes").replaceChildren();
+    byId("race-plot").hidden = false;
+    const addPoint = startPlot(byId("race-lines"));
     status.textContent = "loading both engines";
     const own = startEngine();
     engine = own;
     try {
-      const result = await own.call("race", byId("network").value, ({ lanes, rounds }) => {
+      const result = await own.call("race", byId("network").value, ({ lanes, rounds, share }) => {
         status.textContent = `round ${rounds}`;
         showLanes(lanes);
+        addPoint(
+          share,
+          lanes.map(({ recent }) => recent),
+        );
       });
+      showLanes(result.lanes);
       showResult(result);
     } catch (error) {
       status.textContent = error.name === "AbortError" ? "stopped" : error.message;

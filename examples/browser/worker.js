@@ -1,10 +1,10 @@
-// What the page asks of its workers: classify a digit, convert a file, race two engines. One call at a time.
+// What the page asks of its workers: classify an image, convert a file, race two engines. One call at a time.
 
-import { classifyDigit } from "./classify.js";
+import { classify } from "./classify.js";
 
 /** What not every worker needs is loaded by the first call. */
 const actions = {
-  classifyDigit,
+  classify,
   listArchitectures: async () => (await import("./convert.js")).architectureNames(),
   convertFiles: async (...given) => (await import("./convert.js")).convertFiles(...given),
   race: async (...given) => (await import("./race-engines.js")).race(...given),

@@ -104,6 +104,58 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     await shows("#digit", /^\d$/);
   });
 
+  it.each([
+    ["A puffin", "bird"],
+    ["Photo of a cat", "cat"],
+    ["A truck", "truck"],
+  ])("classifies the sample %s", async (what, answer) => {
+    await opened.page.getByRole("button", { name: what, exact: true }).click();
+    await shows("#photo-answer", new RegExp(`^${answer}`));
+    await shows("#photo-note", /^in \d+\.\d\d ms$/);
+    expect(await text("#photo-scores")).toMatch(new RegExp(`${answer}\\s+([3-9]\\d|100) %`));
+    const chosen = opened.page.locator('#samples [aria-pressed="true"]');
+    expect(await chosen.getAttribute("aria-label")).toBe(what);
+  });
+
+  const photo = (name: string, mimeType: string) => ({
+    name,
+    mimeType,
+    buffer: readFileSync(join(root, "examples/browser/samples", name)),
+  });
+
+  it("classifies a person's own photo", async () => {
+    await opened.page.setInputFiles("#photo-files", [photo("frog-1.webp", "image/webp")]);
+    await shows("#photo-answer", /^frog/);
+    expect(await opened.page.locator('#samples [aria-pressed="true"]').count()).toBe(0);
+  });
+
+  it.each(["drop", "paste"])("takes a photo by %s", async (way) => {
+    await opened.page.getByRole("button", { name: "A frog", exact: true }).click();
+    await shows("#photo-answer", /^frog/);
+    const bytes = [...photo("ship-1.webp", "").buffer];
+    await opened.page.evaluate(
+      ([kind, content]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([Uint8Array.from(content as number[])], "mine", { type: "image/webp" }));
+        const event =
+          kind === "drop"
+            ? new DragEvent("drop", { dataTransfer: transfer, cancelable: true })
+            : new ClipboardEvent("paste", { clipboardData: transfer });
+        (kind === "drop" ? document.getElementById("photo-drop")! : document).dispatchEvent(event);
+      },
+      [way, bytes] as const,
+    );
+    await shows("#photo-answer", /^ship/);
+  });
+
+  it.each([
+    [{ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("hello") }, /no picture/],
+    [{ name: "a.png", mimeType: "image/png", buffer: Buffer.from("hello") }, /a\.png cannot be decoded/],
+  ])("says so where a photo cannot be read", async (given, message) => {
+    await opened.page.setInputFiles("#photo-files", [given]);
+    await shows("#photo-note", message);
+  });
+
   it("converts an export with its data beside it, verifies it, and gives the result away", async () => {
     const names = ["lenet5bn.inlined.dynamo.onnx", "lenet5bn.inlined.dynamo.onnx.data"];
     await opened.page.setInputFiles("#files", names.map(file));
@@ -167,16 +219,25 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     await opened.page.fill("#flags", "");
   });
 
-  it.each(["lenet", "resnet20"])("races %s and shows who was faster", async (network) => {
+  it.each([
+    ["lenet", 2, 1],
+    ["resnet20", 2, 2],
+  ])("races %s and shows who was faster", async (network, ours, theirs) => {
     await opened.page.selectOption("#network", network);
     await opened.page.click("#start");
-    await shows("#race-status", /^AdderNet.* times as (fast|slow)$/, 60_000);
+    await shows(
+      "#race-status",
+      /^AdderNet, 8 bit: .* times as (fast|slow); .* times as (fast|slow) as /,
+      60_000,
+    );
     const times = (await opened.page.locator("#lanes output").allInnerTexts()).map(Number.parseFloat);
-    expect(times).toHaveLength(2);
+    expect(times).toHaveLength(ours + theirs);
     expect(Math.min(...times)).toBeGreaterThan(0);
+    expect(await opened.page.locator("#race-lines polyline").count()).toBe(ours + theirs);
     const result = await text("#race-text");
-    expect(result).toMatch(/addernet\/runtime, (simd|relaxed) kernels +\d/);
-    expect(result).toMatch(/onnxruntime-web \S+, wasm +\d/);
+    const lines = (pattern: RegExp): number => result.split("\n").filter((line) => pattern.test(line)).length;
+    expect(lines(/addernet\/runtime, simd kernels +[\d.]+ ms +\d\.\d{3}$/)).toBe(ours);
+    expect(lines(/onnxruntime-web \S+, wasm +[\d.]+ ms +\d\.\d{3}$/)).toBe(theirs);
     expect(result).toMatch(/one thread each, \d{2,} runs in turns after 6 to warm up, medians/);
   });
 
@@ -228,10 +289,12 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     await page.reload();
     await drawWithMouse(page, strokes[7]);
     await shows("#digit", /^7$/);
+    await page.getByRole("button", { name: "A truck", exact: true }).click();
+    await shows("#photo-answer", /^truck/);
     await page.click("#try");
     await shows("#bring-result", /Recognised adder layers: 5/);
     await page.click("#start");
-    await shows("#race-status", /times as (fast|slow)$/, 60_000);
+    await shows("#race-status", /times as (fast|slow) as CNN, float32$/, 60_000);
   });
 
   it("did all this without an error in the console and without asking any other server", () => {
