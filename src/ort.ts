@@ -122,7 +122,7 @@ async function createPartitioned(
   });
   return {
     ...handler,
-    explain: () => Object.assign([...handler.explain()], { strategy: "partition", reason } as const),
+    explain: () => explained(handler.explain(), "partition", reason),
   };
 }
 
@@ -140,7 +140,7 @@ async function createNatively(
       const layers = handler.layers();
       const providers = inner.map((provider) => (typeof provider === "string" ? provider : provider.name));
       const segment = { engine: "native", nodes: layers.length, providers, layers } as const;
-      return Object.assign([segment], { strategy: "native", reason: `custom ops in ${place}` } as const);
+      return explained([segment], "native", `custom ops in ${place}`);
     },
   };
 }
@@ -187,6 +187,17 @@ export interface NativeExplanation {
   readonly nodes: number;
   readonly providers: readonly string[];
   readonly layers: readonly LayerExplanation[];
+}
+
+/** Segments that still compare and print as a list. */
+function explained(
+  segments: readonly (SegmentExplanation | NativeExplanation)[],
+  strategy: Explanation["strategy"],
+  reason: string,
+): Explanation {
+  const list = [...segments];
+  Object.defineProperties(list, { strategy: { value: strategy }, reason: { value: reason } });
+  return list as unknown as Explanation;
 }
 
 type ExplainedHandler = OrtSessionHandler & { explain(): Explanation };

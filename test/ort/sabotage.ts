@@ -93,6 +93,18 @@ async function withoutTableMaximum(ort: Ort): Promise<void> {
 /** A place in memory that nothing uses yet. */
 const unusedWord = (words: Uint32Array): number => Math.min(words.length, 2 ** 23) - 1024;
 
+/** Has Node look for modules by way of `change`. */
+function whenRequired(change: (name: string) => void): void {
+  const Module = process.getBuiltinModule("node:module") as unknown as {
+    _resolveFilename(name: string, ...rest: unknown[]): string;
+  };
+  const original = Module._resolveFilename;
+  Module._resolveFilename = function (name, ...rest) {
+    change(name);
+    return original.call(this, name, ...rest);
+  };
+}
+
 const list = {
   "a session before": {
     beforeRegister: async (ort) => {
@@ -119,6 +131,26 @@ const list = {
         if (exports.f32_adder_4x8 === undefined || !isShared) return { instance, module };
         return { module, instance: { exports: { ...exports, f32_adder_4x8: () => {} } } };
       }),
+  },
+  "no koffi": {
+    beforeRegister: () =>
+      whenRequired((name) => {
+        if (name === "koffi") throw new Error("Cannot find module 'koffi'");
+      }),
+  },
+  "an onnxruntime-node that is not found": {
+    beforeRegister: () =>
+      whenRequired((name) => {
+        if (name === "onnxruntime-node") throw new Error("Cannot find module 'onnxruntime-node'");
+      }),
+  },
+  "a library that cannot be loaded": {
+    beforeRegister: async () => {
+      const { createRequire } = await import("node:module");
+      createRequire(import.meta.url)("koffi").load = () => {
+        throw new Error("cannot open shared object file");
+      };
+    },
   },
   "a proxy": {
     afterRegister: (ort) => {
