@@ -9,6 +9,7 @@ export {
 } from "./calibration.ts";
 export { type Correction, corrections } from "./correction.ts";
 export { type Forecast, forecast } from "./forecast.ts";
+export { makeNoiseMeter, type NoiseMeter } from "./lanes.ts";
 export type { Samples } from "./observe.ts";
 export type { RunningModel, StartModel } from "./parts.ts";
 export {

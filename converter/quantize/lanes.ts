@@ -52,7 +52,7 @@ export function makeNoiseMeter(): NoiseMeter {
       }
       count += signal.length;
     },
-    decibel: () => (noise > 0 ? 10 * Math.log10(variance() / (noise / count)) : null),
-    relative: () => (noise > 0 ? noise / count / Math.max(variance(), Number.MIN_VALUE) : 0),
+    decibel: () => (noise === 0 ? null : 10 * Math.log10(variance() / (noise / count))),
+    relative: () => (noise === 0 ? 0 : noise / count / Math.max(variance(), Number.MIN_VALUE)),
   };
 }

@@ -16,6 +16,7 @@ import {
 import { type Correction, corrections } from "./correction.ts";
 import { encodeWeights } from "./grid.ts";
 import { observe, type Samples } from "./observe.ts";
+import { hasOrdinaryCodes } from "./ordinary-weights.ts";
 import type { StartModel } from "./parts.ts";
 import { type RangeMethod, rangeMethods } from "./ranges.ts";
 import { rewriteModel } from "./rewrite.ts";
@@ -141,7 +142,13 @@ function calibratedLayer({ base, fitted, sqnr }: FittedLayer): CalibratedLayer {
 /** Measures `subject` on samples. */
 async function calibrate(subject: Subject, options: CalibrateOptions): Promise<Calibration> {
   requireOptions(options);
-  const { bits = 8, method = "auto", biasCorrection = "affine", start = startReference } = options;
+  const {
+    bits = 8,
+    method = "auto",
+    biasCorrection = "affine",
+    edges = "int8",
+    start = startReference,
+  } = options;
   const perSample = bytesPerSample(subject);
   const most = (options.memory ?? usualMemory) / (perSample ?? Number.POSITIVE_INFINITY);
   const mayKeep = (count: number) => (perSample === undefined ? count <= feedsOfUnknownSize : count <= most);
@@ -153,6 +160,7 @@ async function calibrate(subject: Subject, options: CalibrateOptions): Promise<C
     bits,
     method,
     correction: biasCorrection,
+    roundsOrdinaryWeights: edges === "int8" && hasOrdinaryCodes(subject.model),
     start,
     ...(options.percentile !== undefined && { percentile: options.percentile }),
     onLayer: (done, count) => options.onProgress?.({ phase: "fit", done, total: count }),

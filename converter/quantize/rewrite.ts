@@ -10,6 +10,7 @@ import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
 import type { Calibration } from "./calibration.ts";
 import type { ChannelAffine } from "./correction.ts";
 import { encodeWeights, type Grid } from "./grid.ts";
+import { encodeOrdinaryWeight, hasOrdinaryCodes, ordinaryWeight } from "./ordinary-weights.ts";
 import { baseAffine } from "./search.ts";
 import type { CodedValue, Layer, Subject } from "./subject.ts";
 
@@ -20,7 +21,6 @@ interface Rewrite {
   readonly subject: Subject;
   readonly calibration: Calibration;
   readonly graph: Graph;
-  readonly opset: number;
   readonly taken: Set<string>;
   /** Names of the codes by value, pooled ones included. */
   readonly codes: ReadonlyMap<string, string>;
@@ -184,12 +184,27 @@ function borderNode(rewrite: Rewrite, opType: string, input: string, output: str
   return makeNode(opType, [input, scale, zeroPointOf(rewrite, grid)], [output]);
 }
 
+/** Rounds a value that no layer makes. Where its codes end below 255, QuantizeLinear would not stop at their end: the value does. */
+function roundingNodes(rewrite: Rewrite, name: string): Node[] {
+  const grid = gridOf(rewrite, name);
+  const codes = rewrite.codes.get(name)!;
+  if (grid.maxCode === 255) return [borderNode(rewrite, "QuantizeLinear", name, codes, grid)];
+  const clipped = freshName(rewrite.taken, `${name}.clipped`);
+  const bound = (code: number) => number(Math.fround((code - grid.zeroPoint) * grid.step));
+  const inputs = [
+    name,
+    shared(rewrite, `${name}.least`, bound(0)),
+    shared(rewrite, `${name}.most`, bound(grid.maxCode)),
+  ];
+  return [makeNode("Clip", inputs, [clipped]), borderNode(rewrite, "QuantizeLinear", clipped, codes, grid)];
+}
+
 /** Rounds every value that no layer makes, and gives float readers of codes their floats back: each once. */
 function addBorders(rewrite: Rewrite): void {
   const { subject, graph, codes } = rewrite;
   for (const { name, members, madeByLayer } of subject.values) {
     if (!madeByLayer) {
-      graph.nodes.push(borderNode(rewrite, "QuantizeLinear", name, codes.get(name)!, gridOf(rewrite, name)));
+      graph.nodes.push(...roundingNodes(rewrite, name));
       continue;
     }
     for (const member of members) {
@@ -219,59 +234,23 @@ function rewriteNode(rewrite: Rewrite, layers: ReadonlyMap<Node, Layer>, node: N
   return [rewrite.subject.carriers.has(node) ? onCodes(rewrite, node) : node];
 }
 
-/** Codes run from weights of |w| <= max|w| of their filter to -127..127. */
-function encodePerFilter(data: Float32Array, filters: number, stride: (index: number) => number) {
-  const scales = new Float32Array(filters);
-  for (let index = 0; index < data.length; index++) {
-    const filter = stride(index);
-    scales[filter] = Math.max(scales[filter]!, Math.abs(data[index]!) / 127);
-  }
-  for (let filter = 0; filter < filters; filter++) if (scales[filter] === 0) scales[filter] = 1;
-  const codes = Int8Array.from(data, (value, index) =>
-    Math.max(-127, Math.min(127, Math.round(value / scales[stride(index)]!))),
-  );
-  return { scales, codes };
-}
-
-/** Axis of the filters in the weights of ordinary layers. */
-const filterAxes: Readonly<Record<string, (node: Node) => number>> = {
-  Conv: () => 0,
-  Gemm: ({ attributes }) => {
-    const transposed = attributes.get("transB");
-    return transposed?.type === "INT" && transposed.value === 1n ? 0 : 1;
-  },
-  MatMul: () => 1,
-};
-
-/** Weights of ordinary convolutions and matrix products as int8 with a scale per filter. Answers how many. */
-function quantizeOrdinaryWeights(rewrite: Rewrite): number {
+/** Weights of ordinary convolutions and matrix products as int8 with a scale per filter. */
+function quantizeOrdinaryWeights(rewrite: Rewrite): void {
   const { graph, taken } = rewrite;
-  let count = 0;
   for (const node of [...graph.nodes]) {
-    const axisOf = node.domain === "" ? filterAxes[node.opType] : undefined;
-    const tensor = graph.initializers.get(node.inputs[1] ?? "");
-    if (axisOf === undefined || tensor?.type !== "float32" || tensor.dims.length < 2) continue;
-    if (node.opType === "MatMul" && tensor.dims.length !== 2) continue;
-    const axis = axisOf(node);
-    const inner = tensor.dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
-    const filters = tensor.dims[axis]!;
-    const filterOf = (index: number) => Math.floor(index / inner) % filters;
-    const { scales, codes } = encodePerFilter(tensor.data as Float32Array, filters, filterOf);
+    const weight = ordinaryWeight(node, graph);
+    if (weight === undefined) continue;
+    const { axis, scales, codes } = encodeOrdinaryWeight(weight);
     const name = node.inputs[1]!;
     const inputs = [
-      constant(rewrite, `${name}.codes`, { type: "int8", data: codes, dims: tensor.dims }),
+      constant(rewrite, `${name}.codes`, { type: "int8", data: codes, dims: weight.tensor.dims }),
       constant(rewrite, `${name}.scale`, float32Tensor(scales)),
     ];
     const floats = freshName(taken, `${name}.floats`);
     graph.nodes.push(makeNode("DequantizeLinear", inputs, [floats], [["axis", intAttribute(axis)]]));
     node.inputs[1] = floats;
-    count++;
   }
-  return count;
 }
-
-/** Per-axis DequantizeLinear is as old as this. */
-const firstPerAxis = 13;
 
 function startRewrite(
   subject: Subject,
@@ -287,7 +266,6 @@ function startRewrite(
     subject,
     calibration,
     graph: model.graph,
-    opset: model.opsetImports.get("") ?? 0,
     taken,
     codes,
     valueByName: new Map(members),
@@ -307,7 +285,7 @@ export function rewriteModel(subject: Subject, calibration: Calibration, edges: 
   const model = cloneModel(shallow);
   const rewrite: Rewrite = { ...first, graph: model.graph };
   addBorders(rewrite);
-  if (edges === "int8" && rewrite.opset >= firstPerAxis) quantizeOrdinaryWeights(rewrite);
+  if (edges === "int8" && hasOrdinaryCodes(model)) quantizeOrdinaryWeights(rewrite);
   removeDead(model.graph);
   sortNodes(model.graph);
   return model;

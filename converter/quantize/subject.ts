@@ -4,7 +4,7 @@ import { adder2dAttributes, ops } from "../../custom-ops/index.ts";
 import { AdderNetError } from "../../src/core/errors.ts";
 import { inferShapes } from "../../src/core/infer-shapes.ts";
 import { nodeLabel } from "../../src/core/ir/attributes.ts";
-import type { Dim, Graph, Model, Node } from "../../src/core/ir/model.ts";
+import type { Graph, Model, Node } from "../../src/core/ir/model.ts";
 import { type GraphIndex, indexGraph, topologicalOrder } from "../../src/core/ir/walk.ts";
 import type { ValueFact } from "../../src/core/ops/define-op.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
@@ -219,9 +219,4 @@ export function quantizationSubject(model: Model, exclude: ReadonlySet<string>):
 
 function resultOf(node: Node, wiring: Wiring): boolean {
   return takesCodes(node.outputs[0]!, wiring);
-}
-
-/** A length for every dimension of a value, unknown ones as null. */
-export function shapeOf({ facts }: Subject, name: string): readonly Dim[] | undefined {
-  return facts.get(name)?.shape;
 }

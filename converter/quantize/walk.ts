@@ -3,9 +3,12 @@
 import type { Tensor } from "../../src/core/tensor.ts";
 import type { Feeds } from "../verify.ts";
 import { type ChannelAffine, type Correction, makeFit } from "./correction.ts";
-import { encode, encodeWeights, type Grid } from "./grid.ts";
+import { decode, encode, encodeWeights, type Grid } from "./grid.ts";
 import type { Histogram } from "./histogram.ts";
 import { codesOf, floatsOf, isSame, type LiveValue, makeNoiseMeter, quantizedTensor } from "./lanes.ts";
+
+import { withRoundedWeights } from "./ordinary-weights.ts";
+
 import {
   type Cut,
   type CutLayer,
@@ -17,6 +20,7 @@ import {
   segmentModel,
   stepsOf,
 } from "./parts.ts";
+
 import { bestCandidate, gridByHistogram, type RangeMethod } from "./ranges.ts";
 import { baseAffine, floatResults, makeErrorOf, sumsOfCodes } from "./search.ts";
 import type { CodedValue, Layer, Subject } from "./subject.ts";
@@ -26,6 +30,8 @@ export interface WalkSettings {
   readonly method: RangeMethod;
   readonly percentile?: number;
   readonly correction: Correction;
+  /** Whether the ordinary layers of the quantized network have int8 weights. */
+  readonly roundsOrdinaryWeights: boolean;
   readonly start: StartModel;
   readonly onLayer: (done: number, total: number) => void;
 }
@@ -114,8 +120,11 @@ async function runSegment(walk: Walk, segment: Segment): Promise<void> {
   const references = feedsOf((value, index) => value.reference[index]!);
   const model = segmentModel(subject, segment, references[0]!);
   const answers = await runAll(settings.start, model, references);
-  const isUntouched = inputs.every(([, value]) => isSame(value));
-  const others = isUntouched ? answers : await runAll(settings.start, model, feedsOf(quantizedTensor));
+  const rounded = settings.roundsOrdinaryWeights ? withRoundedWeights(model) : undefined;
+  const isUntouched = rounded === undefined && inputs.every(([, value]) => isSame(value));
+  const others = isUntouched
+    ? answers
+    : await runAll(settings.start, rounded ?? model, feedsOf(quantizedTensor));
   for (const name of segment.outputs) {
     const reference = answers.map((tensors) => tensors.get(name)!);
     const quantized = isUntouched ? reference : others.map((tensors) => tensors.get(name)!);
@@ -169,11 +178,18 @@ function applyAffine(sums: Float32Array, { scale, bias }: ChannelAffine, batch: 
   }
 }
 
+/** The residual as the quantized layer reads it: codes make codes; sums that end as floats are added to floats. */
+function residualOf({ result }: Layer, z: LiveValue, index: number): Tensor {
+  if (result === "float" || z.codes === undefined) return quantizedTensor(z, index);
+  return { ...z.reference[index]!, data: decode(z.codes[index]!, z.grid!) };
+}
+
 /** What the sums should become: the float result, with what the residual lost on the way added to it. */
-function targetOf(result: Tensor, z: LiveValue | undefined, index: number): Float32Array {
-  if (z === undefined || isSame(z)) return floatsOf(result);
+function targetOf(layer: Layer, result: Tensor, z: LiveValue | undefined, index: number): Float32Array {
+  if (z === undefined) return floatsOf(result);
+  const [wanted, found] = [z.reference[index]!, residualOf(layer, z, index)];
+  if (found === wanted) return floatsOf(result);
   const target = Float32Array.from(floatsOf(result));
-  const [wanted, found] = [z.reference[index]!, quantizedTensor(z, index)];
   const lost = floatsOf(wanted).map((value, at) => value - floatsOf(found)[at]!);
   addResidual(target, { ...wanted, data: lost }, result.dims);
   return target;
@@ -189,7 +205,7 @@ async function runLayer(walk: Walk, layer: Layer): Promise<void> {
   const fit = makeFit(layer.filters);
   const quantized: Tensor[] = [];
   await sumsOfCodes(subject, layer, codes, grid, codedTensors(x, grid), start, (sums, index) => {
-    fit.add(floatsOf(sums), targetOf(results[index]!, z, index), sums.dims[0]!);
+    fit.add(floatsOf(sums), targetOf(layer, results[index]!, z, index), sums.dims[0]!);
     quantized.push(sums);
   });
   const base = baseAffine(layer, grid, excess);
@@ -199,7 +215,7 @@ async function runLayer(walk: Walk, layer: Layer): Promise<void> {
     applyAffine(found, fitted, result.dims[0]!);
     if (z !== undefined) {
       addResidual(wanted, z.reference[index]!, result.dims);
-      addResidual(found, quantizedTensor(z, index), result.dims);
+      addResidual(found, residualOf(layer, z, index), result.dims);
     }
     clip(wanted, layer);
     clip(found, layer);

@@ -182,3 +182,18 @@ export function mixedNet(opset = 17): NetBuilder {
   net.add("AveragePool", ["g4"], "averaged", poolOfTwo);
   return finish(net, "averaged", "g2");
 }
+
+/** Pooling of floats before the first adder, pooling of codes twice in a row, and a pooled residual. */
+export function pooledNet(opset = 17): NetBuilder {
+  const net = startNet([3, 18, 18], opset);
+  net.add("MaxPool", [stem(net, 6)], "small", poolOfTwo);
+  net.adder("small", "d1", 6, 3, { pad: 1, ...relu });
+  net.add("MaxPool", ["d1"], "d2", poolOfTwo);
+  net.add("MaxPool", ["d2"], "d3", [
+    ["kernel_shape", intsAttribute([3, 3])],
+    ["pads", intsAttribute([1, 1, 1, 1])],
+  ]);
+  net.adder("d2", "d4", 6, 3, { pad: 1, z: "d3", ...relu });
+  net.add("GlobalAveragePool", ["d4"], "y");
+  return finish(net, "y");
+}
