@@ -46,6 +46,12 @@ async function drawWithMouse(page: Page, points: readonly (readonly [number, num
   await page.mouse.up();
 }
 
+interface Soaked {
+  readonly bytes: readonly number[];
+  readonly longestTask: number;
+  readonly points: number;
+}
+
 const strokes = {
   1: [
     [140, 40],
@@ -97,6 +103,16 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     await shows("#digit", /^\d$/);
     // The pen starts wherever the last stroke ended: a vertical line is a 1 anywhere on the pad.
     await shows("#digit", /^1$/);
+  });
+
+  it("stays free and keeps its memory while a person draws and draws", async () => {
+    const { soakDrawing } = (await import(join(root, "bench/drawing.mjs"))) as {
+      soakDrawing(browser: Browser, page: Page, options: object): Promise<Soaked>;
+    };
+    const { bytes, longestTask, points } = await soakDrawing(browser, opened.page, { rounds: 3, seconds: 3 });
+    expect(points).toBeGreaterThan(300);
+    expect(longestTask, "milliseconds of CPU time").toBeLessThan(50);
+    expect(bytes.at(-1)! - bytes[1]!, `bytes in use: ${bytes.join(", ")}`).toBeLessThan(500_000);
   });
 
   it("classifies digits it shows", async () => {
