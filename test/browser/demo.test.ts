@@ -110,7 +110,7 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
       soakDrawing(browser: Browser, page: Page, options: object): Promise<Soaked>;
     };
     const { bytes, longestTask, points } = await soakDrawing(browser, opened.page, { rounds: 3, seconds: 3 });
-    expect(points).toBeGreaterThan(300);
+    expect(points).toBeGreaterThan(50);
     expect(longestTask, "milliseconds of CPU time").toBeLessThan(50);
     expect(bytes.at(-1)! - bytes[1]!, `bytes in use: ${bytes.join(", ")}`).toBeLessThan(500_000);
   });
