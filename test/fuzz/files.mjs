@@ -50,7 +50,8 @@ const isModest = ({ data }) =>
 
 /** What kernels and references make of the same model must be the same, as far as floats allow. */
 async function compareRuns(model, feeds, found) {
-  let isStable = true;
+  // Kernels say NaN where the plain formula says infinity, and the other way about: what is not finite is only promised to show.
+  let isStable = [...model.graph.initializers.values()].every(isModest);
   const onNode = (_node, outputs) => {
     isStable &&= outputs.every((tensor) => tensor === undefined || isModest(tensor));
   };

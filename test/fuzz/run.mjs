@@ -33,8 +33,8 @@ if (values.help || !isUsable) {
   process.exit(values.help ? 0 : 2);
 }
 
-/** A process that says nothing for so long hangs. */
-const patience = 60_000;
+/** A process that says nothing for so many seconds hangs. They are counted one by one: those of a machine put to sleep do not count. */
+const patience = 60;
 /** Cases per process: leaks of other libraries do not add up. */
 const batch = 2000;
 const keptIn = join(import.meta.dirname, "findings.jsonl");
@@ -47,21 +47,18 @@ function runProcess(kind, first, end, deadline, note) {
       stdio: ["ignore", "ignore", "pipe", "pipe", "ipc"],
     });
     let [seed, isDone, isHanging, said] = [first, false, false, ""];
-    let watch;
-    const stop = () => {
+    let silence = 0;
+    const watch = setInterval(() => {
+      silence++;
+      if (silence < patience) return;
       isHanging = true;
       child.kill("SIGKILL");
-    };
-    const feed = () => {
-      clearTimeout(watch);
-      watch = setTimeout(stop, patience);
-    };
-    feed();
+    }, 1000);
     child.stderr.on("data", (part) => {
       said = (said + part).slice(-2000);
     });
     createInterface({ input: child.stdio[3] }).on("line", (line) => {
-      feed();
+      silence = 0;
       const message = JSON.parse(line);
       if (message.seed !== undefined) seed = message.seed;
       if (message.finding) note({ kind, ...message.finding });
@@ -73,8 +70,8 @@ function runProcess(kind, first, end, deadline, note) {
       }
     });
     child.on("close", (code) => {
-      clearTimeout(watch);
-      if (isHanging) note({ kind, seed, what: "hang", detail: `nothing for ${patience} ms` });
+      clearInterval(watch);
+      if (isHanging) note({ kind, seed, what: "hang", detail: `nothing for ${patience} s` });
       else if (!isDone && code !== 0)
         note({ kind, seed, what: "crash", detail: `the process ended with ${code}: ${said}` });
       done(isDone && Date.now() <= deadline ? end : seed + 1);

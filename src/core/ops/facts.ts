@@ -126,25 +126,7 @@ export function shapesFor(
   });
 }
 
-/** The op, its first `required` inputs checked before `infer` and `reference` run: what they rely on is then there. */
-export function requiringInputs(op: OpDefinition, required: number): OpDefinition {
-  const { infer, reference } = op;
-  const checkedInfer: Infer = (node, facts, context): Inferred => {
-    requireInputs(node, required, context.where);
-    return infer(node, facts, context);
-  };
-  if (reference === undefined) return { ...op, infer: checkedInfer };
-  return {
-    ...op,
-    infer: checkedInfer,
-    reference: (node, inputs, context) => {
-      requireInputs(node, required, context.where);
-      return reference(node, inputs, context);
-    },
-  };
-}
-
-/** An op whose first `required` inputs must be given. */
+/** An op whose first `required` inputs must be given; that is checked before `infer` and `reference` run. */
 export function standardOp(
   opType: string,
   first: number,
@@ -152,6 +134,19 @@ export function standardOp(
   infer: Infer,
   reference?: NonNullable<OpDefinition["reference"]>,
 ): OpDefinition {
-  const op = { domain: "", opType, first, infer };
-  return requiringInputs(reference === undefined ? op : { ...op, reference }, required);
+  const checkedInfer: Infer = (node, facts, context): Inferred => {
+    requireInputs(node, required, context.where);
+    return infer(node, facts, context);
+  };
+  if (reference === undefined) return { domain: "", opType, first, infer: checkedInfer };
+  return {
+    domain: "",
+    opType,
+    first,
+    infer: checkedInfer,
+    reference: (node, inputs, context) => {
+      requireInputs(node, required, context.where);
+      return reference(node, inputs, context);
+    },
+  };
 }
