@@ -61,27 +61,20 @@ function plannedValues(nodes: readonly Node[], { graph, opsetImports }: Model): 
   return planned;
 }
 
-interface NeededNode {
-  readonly node: Node;
-  /** The node without outputs that nothing reads: a mask that Dropout only names is no reason to refuse it. */
-  readonly read: Node;
-}
-
-function withoutUnread(node: Node, isRead: (name: string) => boolean): Node {
-  return { ...node, outputs: node.outputs.map((name) => (isRead(name) ? name : "")) };
-}
-
-/** Nodes that something other than a planned value needs. */
+/**
+ * Nodes that something other than a planned value needs, each with itself less the outputs that nothing reads: a mask that Dropout
+ * only names is no reason to refuse it.
+ */
 function runNodes(
   nodes: readonly Node[],
   outputs: readonly string[],
   planned: ReadonlySet<string>,
-): NeededNode[] {
+): (readonly [Node, Node])[] {
   const needed = new Set(outputs);
-  const kept: NeededNode[] = [];
+  const kept: (readonly [Node, Node])[] = [];
   for (const node of [...nodes].reverse()) {
     if (!node.outputs.some((name) => needed.has(name) && !planned.has(name))) continue;
-    kept.push({ node, read: withoutUnread(node, (name) => needed.has(name)) });
+    kept.push([node, { ...node, outputs: node.outputs.map((name) => (needed.has(name) ? name : "")) }]);
     for (const name of node.inputs) needed.add(name);
   }
   return kept.reverse();
@@ -98,7 +91,7 @@ export function unsupportedNodes(model: Model, facts = factsOf(model)): Unsuppor
   const nodes = topologicalOrder(graph.nodes);
   const planned = plannedValues(nodes, model);
   const outputs = graph.outputs.map(({ name }) => name);
-  return runNodes(nodes, outputs, planned).flatMap(({ node, read }) => {
+  return runNodes(nodes, outputs, planned).flatMap(([node, read]) => {
     const inputs = node.inputs.map((name) => facts.get(name));
     const late = loweringOf(node)?.parameters?.find((index) => {
       const name = node.inputs[index] ?? "";

@@ -95,10 +95,10 @@ function callBinary(
   }
 }
 
-/** Folds all inputs with one kernel, from the left. */
-function foldInputs(kernel: BinaryKernel): Lowering["lower"] {
+/** Folds two inputs, or as many as the op takes, with one kernel from the left. */
+function foldInputs(kernel: BinaryKernel, most = 2): Lowering["lower"] {
   return ({ inputs, outputs }, build) => {
-    const [first, ...rest] = inputs as BoundValue[];
+    const [first, ...rest] = inputs.slice(0, most) as BoundValue[];
     const y = outputs[0]!;
     if (rest.length === 0) {
       copyValue(first!, y, build);
@@ -210,9 +210,9 @@ export const elementwiseLowerings = {
   Mul: { lower: foldInputs("f32_mul"), keepsNotNegative: likeAll },
   // A divisor of -0 counts as not negative, and the quotient is -Infinity.
   Div: { lower: foldInputs("f32_div") },
-  Sum: { lower: foldInputs("f32_add"), keepsNotNegative: likeAll },
-  Min: { lower: foldInputs("f32_min"), keepsNotNegative: likeAll },
-  Max: { lower: foldInputs("f32_max"), keepsNotNegative: likeAny },
+  Sum: { lower: foldInputs("f32_add", Infinity), keepsNotNegative: likeAll },
+  Min: { lower: foldInputs("f32_min", Infinity), keepsNotNegative: likeAll },
+  Max: { lower: foldInputs("f32_max", Infinity), keepsNotNegative: likeAny },
   PRelu: { lower: foldInputs("f32_prelu"), keepsNotNegative: likeFirst },
   Pow: {
     parameters: [1],

@@ -318,8 +318,6 @@ const refused: readonly (readonly [string, string, Attributes, readonly Tensor[]
   ["one operand", "Gemm", {}, [x], "ADN_ONNX_MODEL"],
   ["no bias", "InstanceNormalization", {}, [x, x], "ADN_ONNX_MODEL"],
   ["no variance", "BatchNormalization", {}, [x, x, x, x], "ADN_ONNX_MODEL"],
-  ["three operands", "Add", {}, [x, x, x], "ADN_ONNX_MODEL"],
-  ["two operands", "Relu", {}, [x, x], "ADN_ONNX_MODEL"],
   ["nothing", "MaxPool", {}, [], "ADN_ONNX_MODEL"],
   ["nothing", "ReduceSum", {}, [], "ADN_ONNX_MODEL"],
   ["training", "Dropout", {}, [x, floats([0.5], []), bools([1], [])], "ADN_OP_UNSUPPORTED"],

@@ -4,7 +4,7 @@ import type { DataType } from "../dtype.ts";
 import { AdderNetError } from "../errors.ts";
 import type { Dim, Node } from "../ir/model.ts";
 import { elementCount, type Tensor, toNumbers } from "../tensor.ts";
-import type { Inferred, Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
+import type { Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
 import { axisFromFront } from "./operands.ts";
 
 /** Longest integer tensor whose elements are followed one by one. */
@@ -126,7 +126,22 @@ export function shapesFor(
   });
 }
 
-/** An op whose first `required` inputs must be given; that is checked before `infer` and `reference` run. */
+/** The op, its first `required` inputs checked before `infer` and `reference` run: what they rely on is then there. */
+export function requiringInputs(op: OpDefinition, required: number): OpDefinition {
+  const checked =
+    <Given, Answer>(act: (node: Node, given: Given, context: OpContext) => Answer) =>
+    (node: Node, given: Given, context: OpContext): Answer => {
+      requireInputs(node, required, context.where);
+      return act(node, given, context);
+    };
+  return {
+    ...op,
+    infer: checked(op.infer),
+    ...(op.reference && { reference: checked(op.reference) }),
+  };
+}
+
+/** An op whose first `required` inputs must be given. */
 export function standardOp(
   opType: string,
   first: number,
@@ -134,19 +149,6 @@ export function standardOp(
   infer: Infer,
   reference?: NonNullable<OpDefinition["reference"]>,
 ): OpDefinition {
-  const checkedInfer: Infer = (node, facts, context): Inferred => {
-    requireInputs(node, required, context.where);
-    return infer(node, facts, context);
-  };
-  if (reference === undefined) return { domain: "", opType, first, infer: checkedInfer };
-  return {
-    domain: "",
-    opType,
-    first,
-    infer: checkedInfer,
-    reference: (node, inputs, context) => {
-      requireInputs(node, required, context.where);
-      return reference(node, inputs, context);
-    },
-  };
+  const op = { domain: "", opType, first, infer };
+  return requiringInputs(reference === undefined ? op : { ...op, reference }, required);
 }

@@ -5,9 +5,9 @@ import { castOps } from "./cast.ts";
 import { constantOps } from "./constants.ts";
 import { convOps } from "./conv.ts";
 import type { OpDefinition } from "./define-op.ts";
+import { requiringInputs } from "./facts.ts";
 import { gatherOps } from "./gather.ts";
 import { gemmOps } from "./gemm.ts";
-import { countingInputs } from "./input-counts.ts";
 import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
 import { padOps } from "./pad.ts";
@@ -22,26 +22,40 @@ import { softmaxOps } from "./softmax.ts";
 import { triluOps } from "./trilu.ts";
 import { unaryOps } from "./unary.ts";
 
+/** Operands that a layer cannot do without, by op. */
+const operands: Readonly<Record<string, number>> = {
+  Conv: 2,
+  ConvTranspose: 2,
+  Gemm: 2,
+  MatMul: 2,
+  LayerNormalization: 2,
+  InstanceNormalization: 3,
+  BatchNormalization: 5,
+};
+
+/** Layers and folds: each takes at least its data. */
+const layerOps = [
+  ...convOps,
+  ...gemmOps,
+  ...normalizationOps,
+  ...poolingOps,
+  ...softmaxOps,
+  ...reductionOps,
+].map((op) => requiringInputs(op, operands[op.opType] ?? 1));
+
 export const standardOps: readonly OpDefinition[] = [
-  ...unaryOps.map((op) => countingInputs(op, 1)),
-  ...[
-    ...constantOps,
-    ...shapeOps,
-    ...movementOps,
-    ...sliceOps,
-    ...padOps,
-    ...gatherOps,
-    ...castOps,
-    ...binaryOps,
-    ...regulationOps,
-    ...quantizationOps,
-    ...triluOps,
-    ...convOps,
-    ...gemmOps,
-    ...normalizationOps,
-    ...poolingOps,
-    ...resizeOps,
-    ...softmaxOps,
-    ...reductionOps,
-  ].map((op) => countingInputs(op)),
+  ...constantOps,
+  ...shapeOps,
+  ...movementOps,
+  ...sliceOps,
+  ...padOps,
+  ...gatherOps,
+  ...castOps,
+  ...unaryOps,
+  ...binaryOps,
+  ...regulationOps,
+  ...quantizationOps,
+  ...triluOps,
+  ...layerOps,
+  ...resizeOps,
 ];
