@@ -1,6 +1,7 @@
 // THE op table: every op this project knows the meaning of.
 
 import { makeOpTable, type OpTable } from "../src/core/ops/define-op.ts";
+import { requiringInputs } from "../src/core/ops/facts.ts";
 import { standardOps } from "../src/core/ops/index.ts";
 import { AdderInteger2d } from "./adder-integer2d.ts";
 import { Adder2d } from "./adder2d.ts";
@@ -12,4 +13,9 @@ export { Adder2d, adder2dAttributes, adder2dTaps } from "./adder2d.ts";
 export { QLinearAdder2d, qlinearAdder2dAttributes, qlinearAdder2dInputs } from "./qlinear-adder2d.ts";
 export { standardOps };
 
-export const ops: OpTable = makeOpTable([...standardOps, Adder2d, QLinearAdder2d, AdderInteger2d]);
+export const ops: OpTable = makeOpTable([
+  ...standardOps,
+  requiringInputs(Adder2d, 2),
+  requiringInputs(QLinearAdder2d, 6),
+  requiringInputs(AdderInteger2d, 3),
+]);

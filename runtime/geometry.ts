@@ -23,9 +23,11 @@ export function planeOf(window: BoundWindow): Plane {
   const [top, left] = pair(window.pads.slice(0, window.kernel.length), 0);
   const [height, width] = pair(window.input, 1);
   const [outHeight, outWidth] = pair(window.output, 1);
+  const strides = pair(window.strides, 1);
   return {
     kernel: pair(window.kernel, 1),
-    strides: pair(window.strides, 1),
+    // A stride that leads to no second output may be any number, also one beyond all addresses.
+    strides: [outHeight > 1 ? strides[0] : 1, outWidth > 1 ? strides[1] : 1],
     dilations: pair(window.dilations, 1),
     top,
     left,

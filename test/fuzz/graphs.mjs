@@ -63,7 +63,9 @@ async function checkFloat(bytes, feeds, wanted, { threads }) {
   requireClose("onnxruntime against float64", found, wanted, floatTolerance);
 }
 
-/** Codes are exact: every engine gives the same bits until floats follow. */
+/** Codes are exact, unless floats between them round to another code: an average that lies between two. */
+const codeTolerance = ({ steps }) => (steps.some(({ kind }) => kind === "averagePool") ? 0.05 : 1e-5);
+
 async function checkCodes(model, recipe, [feeds, ...samples]) {
   const maps = samples.map((sample) => new Map(Object.entries(sample)));
   let quantized;
@@ -76,10 +78,10 @@ async function checkCodes(model, recipe, [feeds, ...samples]) {
   const { bytes } = quantized;
   const meant = await attempt("references of codes", () => runPlainly(decodeModel(bytes), feeds, false));
   const wanted = await attempt("onnxruntime on codes", () => runOrt(bytes, feeds));
-  requireClose("onnxruntime against references, codes", wanted, meant, 1e-5);
+  requireClose("onnxruntime against references, codes", wanted, meant, codeTolerance(recipe));
   for (const simd of levels) {
     const found = await attempt(`codes, ${simd}`, () => runSession(bytes, feeds, { simd }));
-    requireClose(`codes, ${simd}, against onnxruntime`, found, wanted, 1e-5);
+    requireClose(`codes, ${simd}, against onnxruntime`, found, wanted, codeTolerance(recipe));
   }
 }
 
