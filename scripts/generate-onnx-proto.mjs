@@ -94,16 +94,6 @@ const floats = `
   exports.writeDoubleLE = (value, bytes, position) => at(bytes, position).setFloat64(0, value, true);
 `;
 
-/** It also carries its own reading of texts. Copies, because decoders refuse bytes that threads share. */
-const texts = `
-  const reading = (fatal) => {
-    const decoder = new TextDecoder("utf-8", { fatal, ignoreBOM: true });
-    return (bytes, start, end) => decoder.decode(new Uint8Array(bytes.subarray(start, end)));
-  };
-  exports.read = reading(false);
-  exports.readStrict = reading(true);
-`;
-
 /** What protobufjs defines by a name: from a line that begins the definition to the last one that is indented or closes it. */
 const definition =
   /^(?!module)(?:function (?=\w)|(?:\w+\.\w+ =\s+)?\w+\.(?:prototype\.)?)(\w+)(?: = |\().*(?:\n(?=[ }\n]).*)*\n/gm;
@@ -180,7 +170,6 @@ async function writerModule() {
           "protobufjs-minimal": minimal,
           "protobufjs/minimal.js": minimalForStatic,
           "./float": floats,
-          ...(module.part === "Reader" && { "./utf8": texts }),
         },
         await reachedLibrary(library, [code, await readFile(entry, "utf8")]),
       ),
