@@ -55,6 +55,20 @@ describe.skipIf(!hasChromium || !built)(`pages of examples/${missing}`, () => {
     });
   });
 
+  it("strategies measures one model in every way, custom ops among them", async () => {
+    const { page, faults } = await openPage(browser, served.origin, "/examples/strategies/index.html");
+    await page.locator("output").filter({ hasText: "3 strategies measured" }).waitFor({ timeout: 40_000 });
+    const rows = await page.locator("tbody tr").allInnerTexts();
+    expect(rows.map((row) => row.split("\t")[3])).toEqual([
+      "partition: 1 segment(s), asked for",
+      "native: 1 segment(s), custom ops in onnxruntime-web's WebAssembly memory",
+      "onnxruntime alone",
+    ]);
+    for (const row of rows) expect(Number(row.split("\t")[2])).toBeLessThan(1e-3);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
   const viteApp = { root: join(root, "examples/vite-app"), logLevel: "error" } as const;
   const converted = /^5 adder layers found; 197 of 200 digits right$/;
 
