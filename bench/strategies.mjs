@@ -2,19 +2,22 @@
 // process for each, because an onnxruntime-web is native from its start; they take turns, so that a busy moment hits all of them.
 
 import { fork } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { convert } from "../dist/converter/index.js";
 import { mixedNet } from "./mixed-net.mjs";
-import { prepareModels } from "./models.mjs";
-import { imageFor } from "./networks.mjs";
+import { imageFor, samplesFor } from "./networks.mjs";
+import { quantizeAdder } from "./quantize-adder.mjs";
 import { median, quantile } from "./statistics.mjs";
+import { buildTwins } from "./twins.mjs";
 
 const usage = `node bench/strategies.mjs [options]
   --engines LIST   of web, node (default: web,node)
   --nets LIST      of resnet20, resnet20-int8, resnet18, mixed (default: all)
   --rounds COUNT   turns of each (default: 9)
+  --prepare        only makes the models, which are kept in .cache/strategies
   --json           machine-readable`;
 
 const { values } = parseArgs({
@@ -23,6 +26,7 @@ const { values } = parseArgs({
     nets: { type: "string", default: "resnet20,resnet20-int8,resnet18,mixed" },
     rounds: { type: "string", default: "9" },
     json: { type: "boolean", default: false },
+    prepare: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
     child: { type: "string" },
   },
@@ -36,11 +40,25 @@ const strategies = ["partition", "native", "functions"];
 /** Milliseconds of one turn at least; function bodies of large nets take longer for one run. */
 const turnMilliseconds = 150;
 
-async function bytesOf(net) {
-  if (net === "mixed") return mixedNet().bytes;
-  const [name, form] = net.split("-");
-  return readFileSync(join(await prepareModels(name), form === undefined ? "adder.onnx" : "adder int8.onnx"));
+const folder = join(dirname(fileURLToPath(import.meta.url)), "..", ".cache", "strategies");
+const fileOf = (net) => join(folder, `${net}.onnx`);
+
+/** Makes the models that are not there, all of one network at once. */
+async function prepare(nets) {
+  mkdirSync(folder, { recursive: true });
+  for (const name of new Set(nets.filter((net) => net !== "mixed").map((net) => net.split("-")[0]))) {
+    const own = nets.filter((net) => net.split("-")[0] === name);
+    if (own.every((net) => existsSync(fileOf(net)))) continue;
+    const { adder } = await buildTwins(name);
+    const { model, bytes } = await convert(adder.model, { check: false });
+    writeFileSync(fileOf(name), bytes);
+    if (!own.includes(`${name}-int8`)) continue;
+    const { "adder int8.onnx": quantized } = await quantizeAdder(model, samplesFor(name));
+    writeFileSync(fileOf(`${name}-int8`), quantized);
+  }
 }
+
+const bytesOf = (net) => (net === "mixed" ? mixedNet().bytes : readFileSync(fileOf(net)));
 
 const feedOf = (net) => (net === "mixed" ? mixedNet().feed : imageFor(net.split("-")[0]));
 
@@ -54,7 +72,7 @@ async function serve({ engine, net, strategy }) {
     registerAdderNet(ort, { strategy });
     options.executionProviders = [adderNetEp()];
   }
-  const bytes = new Uint8Array(await bytesOf(net));
+  const bytes = new Uint8Array(bytesOf(net));
   const session = await ort.InferenceSession.create(bytes, options);
   const { type, data, dims } = feedOf(net);
   const feeds = { [session.inputNames[0]]: new ort.Tensor(type, data, dims) };
@@ -82,7 +100,6 @@ const answerOf = (child) =>
   });
 
 async function compare(engine, net) {
-  await bytesOf(net);
   const children = [];
   for (const strategy of strategies) {
     const child = fork(fileURLToPath(import.meta.url), [
@@ -111,6 +128,9 @@ const milliseconds = (time) => time.toFixed(time < 10 ? 2 : 1);
 if (values.child !== undefined) {
   await serve(JSON.parse(values.child));
 } else {
+  if (values.prepare) rmSync(folder, { recursive: true, force: true });
+  await prepare(values.nets.split(","));
+  if (values.prepare) process.exit(0);
   const rows = [];
   for (const engine of values.engines.split(",")) {
     for (const net of values.nets.split(",")) {

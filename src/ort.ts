@@ -158,6 +158,7 @@ async function createBackendHandler(
   if (strategy === "partition") return createPartitioned(ort, model, sessionOptions, options, "asked for");
   try {
     requireSequential(sessionOptions);
+    if (strategy === "auto") requireOneThread(options);
     return await createNatively(ort, model, sessionOptions, options, natively);
   } catch (error) {
     if (strategy === "native") throw error;
@@ -172,6 +173,12 @@ async function createBackendHandler(
 function requireSequential({ executionMode }: OrtSessionOptions): void {
   if (executionMode !== "parallel") return;
   throw new AdderNetError("ADN_NATIVE", 'custom ops run with executionMode "sequential" only');
+}
+
+/** Where more threads are asked for, the partition is what uses them. */
+function requireOneThread({ threads = 1 }: AdderNetEpOptions): void {
+  if (threads === 1) return;
+  throw new AdderNetError("ADN_NATIVE", `custom ops run on one thread, and threads: ${threads} is asked for`);
 }
 
 /** The segments of a session, with the strategy in use and why. */

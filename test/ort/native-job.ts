@@ -32,8 +32,8 @@ async function runOnce(ort: Ort, session: Ort, feeds: Readonly<Record<string, Te
 }
 
 async function doSession(ort: Ort, wanted: Job["sessions"][number]): Promise<SessionResult> {
-  const { strategy, bytes, options, runs } = wanted;
-  const provider = strategy && { executionProviders: [adderNetEp({ strategy })] };
+  const { strategy, provider: more, bytes, options, runs } = wanted;
+  const provider = strategy && { executionProviders: [adderNetEp({ strategy, ...more })] };
   try {
     const session = await ort.InferenceSession.create(bytes, {
       logSeverityLevel: 4,

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import type { Tensor } from "../../src/core/tensor.ts";
-import type { Strategy } from "../../src/ort.ts";
+import type { AdderNetEpOptions, Strategy } from "../../src/ort.ts";
 import type { Sabotage } from "./sabotage.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -20,6 +20,8 @@ export interface Job {
   readonly sessions: readonly {
     /** Undefined: without adderNetEp(). */
     readonly strategy?: Strategy;
+    /** Further options of adderNetEp(). */
+    readonly provider?: AdderNetEpOptions;
     readonly bytes: Uint8Array;
     readonly options?: object;
     readonly runs: readonly Readonly<Record<string, Tensor>>[];

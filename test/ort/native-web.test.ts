@@ -145,6 +145,13 @@ describe("an onnxruntime-web that is not as it should be", () => {
       expect.stringMatching(reason),
     ]);
   });
+  it("threads that only a partition can use", async () => {
+    const { bytes, feeds, expected } = oneLayer();
+    const sessions = [{ strategy: "auto", provider: { threads: 2 }, bytes, runs: [feeds] }] as const;
+    const { sessions: results } = await processes.run({ ort: current, strategy: "auto", sessions });
+    expect(results[0]).toMatchObject({ strategy: "partition", reason: expect.stringMatching(/one thread/) });
+    expectMeaning("threads", outputsOf(results[0]!), expected);
+  });
   it("executionMode parallel", async () => {
     const { bytes, feeds, expected } = oneLayer();
     const options = { executionMode: "parallel" };

@@ -83,7 +83,7 @@ export const ortApi = {
 
 export type OrtFunction = keyof typeof ortApi;
 
-/** The version of the API that has all of them: onnxruntime 1.17 and newer answer for it. */
+/** The version that OrtCustomOp is filled in for: onnxruntime 1.17 and newer know it. */
 export const apiVersion = 17;
 
 /** Slots of OrtCustomOp behind its version, in order; all but `GetExecutionProviderType` must be there. */

@@ -1,7 +1,7 @@
 // libonnxruntime as a host of custom ops: functions are called through koffi, addresses are those of the process.
 
 import { AdderNetError } from "../../../core/errors.ts";
-import { apiVersion, type OrtFunction, ortApi } from "../ort-api.ts";
+import { type OrtFunction, ortApi } from "../ort-api.ts";
 import type { OrtHost } from "../ort-host.ts";
 import type { Koffi, NativeFunction } from "./koffi.ts";
 
@@ -10,13 +10,16 @@ const mailboxBytes = 1024;
 
 const words = (count: number): string[] => new Array<string>(count).fill(word);
 
-/** The table of functions of version `apiVersion`; every newer library has it. */
+/** The version that has all functions used here; every newer library answers for it. */
+const apiVersion = 19;
+
+/** The table of functions of that version. */
 function openApi(koffi: Koffi, path: string): BigUint64Array {
   const base = koffi.load(path).func("OrtGetApiBase", word, [])();
   const [getApi] = new BigUint64Array(koffi.view(BigInt(base), 8));
   const api = koffi.decode(getApi!, koffi.proto(word, ["uint32_t"]))(apiVersion);
   if (api === 0) {
-    throw new AdderNetError("ADN_NATIVE", "onnxruntime is too old", { expected: "version 1.17 or newer" });
+    throw new AdderNetError("ADN_NATIVE", "onnxruntime is too old", { expected: "version 1.19 or newer" });
   }
   const count = 1 + Math.max(...Object.values(ortApi).map(([place]) => place));
   return new BigUint64Array(koffi.view(BigInt(api), 8 * count).slice(0));
