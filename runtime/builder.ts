@@ -19,6 +19,8 @@ export type Argument = number | ArenaAddress;
 export interface Call {
   readonly kernel: KernelName;
   readonly args: readonly Argument[];
+  /** Taps of one output element on average, where they lie in lists. */
+  readonly liveTaps?: number;
 }
 
 export interface Step {
@@ -95,7 +97,11 @@ export interface PlanBuilder extends ValueRanges {
   /** Makes an output another name for an input with as many elements. */
   alias(output: BoundValue, input: BoundValue): void;
   scratch(bytes: number): ArenaAddress;
-  call<K extends KernelName>(kernel: K, args: Readonly<Record<ParamOf<K>, Argument>>): void;
+  call<K extends KernelName>(
+    kernel: K,
+    args: Readonly<Record<ParamOf<K>, Argument>>,
+    liveTaps?: number,
+  ): void;
   /** Which of several variants is the fastest; undefined where plans are not to depend on that. */
   race(key: string, variants: Variants): Race | undefined;
   /** Adds a reason for these kernels. */
@@ -171,9 +177,10 @@ export function draftNode(
       writes.push(buffer);
       return { buffer, bytes: 0 };
     },
-    call(kernel, args) {
+    call(kernel, args, liveTaps) {
       const byName = args as Readonly<Record<string, Argument>>;
-      calls.push({ kernel, args: kernelTable[kernel].map((param) => byName[param]!) });
+      const inOrder = kernelTable[kernel].map((param) => byName[param]!);
+      calls.push({ kernel, args: inOrder, ...(liveTaps !== undefined && { liveTaps }) });
     },
     race: (key, variants) => track?.(key, bound, variants, ranges),
     explain(text) {

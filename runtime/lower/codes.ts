@@ -70,8 +70,9 @@ function callWith(
   kernel: End["sparse"] | End["linear"],
   args: Readonly<Record<string, Argument>>,
   build: PlanBuilder,
+  liveTaps?: number,
 ): void {
-  build.call(kernel as KernelName, args as Record<ParamOf<KernelName>, Argument>);
+  build.call(kernel as KernelName, args as Record<ParamOf<KernelName>, Argument>, liveTaps);
 }
 
 function lowerLinear(layer: Layer, end: End, build: PlanBuilder): void {
@@ -131,7 +132,7 @@ function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder
         ...(affine.scale !== undefined && { scale: shifted(affine.scale, first * 4) }),
         ...(affine.bias !== undefined && { bias: shifted(affine.bias, first * 4) }),
       };
-      callWith(end.sparse, args, build);
+      callWith(end.sparse, args, build, lists.live / filters);
     }
   });
 }

@@ -217,12 +217,13 @@ function lowerSparse(layer: Layer, build: PlanBuilder): void {
     window.call(planes, p);
     for (const { first, count, address } of lists.parts) {
       const at = ((image * filters + first) * pixels + firstPixel) * 4;
-      build.call("f32_adder_sparse_1x28", {
+      const args = {
         ...{ ...shared, x: planes, lists: address, m: count, p },
         sums: shifted(window.sums, Math.floor(first / shared.perGroup) * window.sumsStride),
         ...{ z: z === 0 ? 0 : shifted(z, at), y: shifted(y, at) },
         ...{ scale: shifted(scale, first * 4), bias: shifted(bias, first * 4) },
-      });
+      };
+      build.call("f32_adder_sparse_1x28", args, lists.live / filters);
     }
   });
 }

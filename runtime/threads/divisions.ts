@@ -4,7 +4,7 @@
 import { type KernelName, kernelTable } from "../../custom-ops/kernels/table.ts";
 import { type Call, shifted } from "../builder.ts";
 
-/** A product of numbers and of arguments by name. */
+/** A product of numbers, of arguments by name, and of a call's "liveTaps". */
 type Product = readonly (number | string)[];
 
 interface Division {
@@ -50,7 +50,7 @@ const linear: KernelDivisions = {
 };
 /** Lists of taps have lengths of their own: only pixels can be divided. */
 const sparse = (unit: number, xBytes: number, yBytes: number, nanoseconds: number): KernelDivisions => ({
-  work: ["m", "p"],
+  work: ["m", "p", "liveTaps"],
   nanoseconds,
   divisions: [{ count: "p", unit, advance: { x: [xBytes], sums: [4], z: [yBytes], y: [yBytes] } }],
 });
@@ -162,10 +162,9 @@ const paramsOf = (kernel: KernelName): readonly string[] => kernelTable[kernel];
 
 /** Families of kernels by a part of their names, which are their specifications; the first that fits counts. */
 const families: readonly (readonly [part: string, divisions: KernelDivisions])[] = [
-  // Of the lists' lengths nothing is known here: so many nanoseconds as for some hundred live taps.
-  ["f32_adder_sparse", sparse(4, 4, 4, 10)],
-  ["sparse_1x64", sparse(16, 1, 1, 5)],
-  ["sparse", sparse(16, 1, 4, 5)],
+  ["f32_adder_sparse", sparse(4, 4, 4, 0.05)],
+  ["sparse_1x64", sparse(16, 1, 1, 0.02)],
+  ["sparse", sparse(16, 1, 4, 0.02)],
   ["u8_adder_linear_1x64", codesLinear(1)],
   ["u8_adder_linear", codesLinear(4)],
   ["linear", linear],
@@ -194,10 +193,11 @@ function divisionsOf(kernel: KernelName): KernelDivisions {
   return family?.[1] ?? (paramsOf(kernel).includes("a0") ? broadcast : elementwise);
 }
 
-function product(factors: Product, { kernel, args }: Call): number {
+function product(factors: Product, { kernel, args, liveTaps }: Call): number {
   const params = paramsOf(kernel);
+  const factorOf = (name: string) => (name === "liveTaps" ? liveTaps : args[params.indexOf(name)]);
   return factors.reduce<number>(
-    (result, factor) => result * Number(typeof factor === "number" ? factor : args[params.indexOf(factor)]),
+    (result, factor) => result * Number(typeof factor === "number" ? factor : factorOf(factor)),
     1,
   );
 }
@@ -217,7 +217,7 @@ function part(division: Division, call: Call, first: number, end: number): Call 
       args[index] = shifted(args[index]!, first * product(advance, call));
     }
   }
-  return { kernel: call.kernel, args };
+  return { ...call, args };
 }
 
 /** One way to divide a call: into so many parts for each thread, along one axis. */

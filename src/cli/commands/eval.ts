@@ -32,7 +32,7 @@ export const evalCommand = defineCommand({
       default: "addernet",
       help: "what runs the model; ort and ort-web are onnxruntime-node and -web with our kernels registered",
     },
-    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels" },
+    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels, or auto" },
     dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
   },
   notes: [

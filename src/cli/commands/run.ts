@@ -67,7 +67,7 @@ export const runCommand = defineCommand({
       default: "addernet",
       help: "what runs the model; ort and ort-web are onnxruntime-node and -web with our kernels registered",
     },
-    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels" },
+    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels, or auto" },
   },
   notes: ["Values are converted to the type of the input only when every one of them exists there."],
   examples: [
