@@ -86,7 +86,9 @@ async function main() {
     replaceFile(text, toMarkdown(report, networks));
   };
   process.once("SIGINT", () => {
-    process.stderr.write(`\r\x1b[Kstopped; what was measured is in ${json}\n`);
+    process.stderr.write(
+      `\r\x1b[Kstopped; ${existsSync(json) ? `what was measured is in ${json}` : "nothing was measured"}\n`,
+    );
     process.exit(130);
   });
   const earlier = values.anew ? undefined : readReport(json);

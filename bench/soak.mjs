@@ -9,12 +9,14 @@ import { imageFor } from "./networks.mjs";
 
 const usage = `node --expose-gc bench/soak.mjs [options]
   --net NAME       network (default: lenet5-bn)
+  --threads COUNT  threads of a session (default: 1)
   --runs COUNT     runs of one session (default: 100000)
   --sessions COUNT sessions made, run once and disposed of (default: 1000)`;
 
 const { values } = parseArgs({
   options: {
     net: { type: "string", default: "lenet5-bn" },
+    threads: { type: "string", default: "1" },
     runs: { type: "string", default: "100000" },
     sessions: { type: "string", default: "1000" },
     help: { type: "boolean", default: false },
@@ -71,16 +73,18 @@ const folder = await prepareModels(values.net);
 const bytes = new Uint8Array(readFileSync(join(folder, "adder.onnx")));
 const feeds = { input: imageFor(values.net) };
 
-const session = await createSession(bytes);
+const options = { threads: Number(values.threads) };
+const session = await createSession(bytes, options);
 const runs = await soak("runs", Number(values.runs), () => session.run(feeds));
+const { threads } = session.explain();
 await session.dispose();
 const sessions = await soak("sessions", Number(values.sessions), async () => {
-  const short = await createSession(bytes);
+  const short = await createSession(bytes, options);
   await short.run(feeds);
   await short.dispose();
 });
 const grows = [runs, sessions].filter(({ count, bytesEach }) => count * bytesEach.rss > tolerated);
 process.stdout.write(
-  `${JSON.stringify({ net: values.net, runs, sessions, grows: grows.length > 0 }, null, 1)}\n`,
+  `${JSON.stringify({ net: values.net, threads, runs, sessions, grows: grows.length > 0 }, null, 1)}\n`,
 );
 process.exitCode = grows.length > 0 ? 1 : 0;

@@ -67,6 +67,14 @@ function withRelu(adder: AdderCase): Model {
   return model;
 }
 
+/** The same with most weights above 0, where tiles are faster than lists. */
+function withPositiveWeights(model: Model): Model {
+  const weights = model.graph.initializers.get("w0")!;
+  const data = (weights.data as Float32Array).map(Math.abs);
+  model.graph.initializers.set("w0", { ...weights, data } as Tensor);
+  return model;
+}
+
 interface Problem {
   readonly name: string;
   readonly model: Model;
@@ -81,6 +89,14 @@ function adderProblems(): Problem[] {
       { name: `${adder.name}, after ReLU`, model: withRelu(adder), feeds },
     ];
   });
+}
+
+function tileProblems(): Problem[] {
+  return layers.slice(-8).map((adder) => ({
+    name: `${adder.name}, weights above 0`,
+    model: withPositiveWeights(withRelu(adder)),
+    feeds: Object.fromEntries(adderFeeds([adder])),
+  }));
 }
 
 function codeProblems(): Problem[] {
@@ -204,13 +220,19 @@ function chainProblems(): Problem[] {
   });
 }
 
-const problems = [...adderProblems(), ...codeProblems(), ...opProblems(), ...chainProblems()];
+const problems = [
+  ...adderProblems(),
+  ...tileProblems(),
+  ...codeProblems(),
+  ...opProblems(),
+  ...chainProblems(),
+];
 /** Kernels of which a call was divided, or done by another thread as a whole. */
 const shared = new Set<string>();
 
 describe.each(levels)("%s", (simd) => {
   test.each(problems)("$name", async ({ model, feeds }) => {
-    const session = await createExecutor(model, { simd });
+    const session = await createExecutor(model, { simd, kernels: "predicted" });
     const alone = await session.run(feeds);
     for (const threads of [2, 3, 5]) {
       const { outputs, arrangement } = await runArranged(model, feeds, { simd, threads, seed: threads });
