@@ -15,6 +15,7 @@ const limits = {
     names: "{ buildModel, convert, guessArchitectures, listArchitectures, readCheckpoint, runReference }",
     kilobytes: 120,
   },
+  "runtime/profile": { names: "*", kilobytes: 110 },
 } as const;
 
 interface Bundle {

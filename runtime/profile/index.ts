@@ -4,6 +4,7 @@ export { type AlternateOptions, alternate } from "./alternate.ts";
 export { clockResolution, type MeasureOptions, measureRuns, type Recording, usualSteps } from "./measure.ts";
 export { energyTable, processors, published } from "./models-of-cost.ts";
 export type { Finding, MachineState, Noise } from "./noise.ts";
+export { pageEnvironment } from "./page-environment.ts";
 export { type ProfileOptions, type ProfilePhase, profileModel } from "./profile.ts";
 export { toHtml } from "./render/html.ts";
 export { toMarkdown } from "./render/markdown.ts";

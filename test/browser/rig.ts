@@ -36,6 +36,7 @@ export function launchChromium(flags: readonly string[] = []): Promise<Browser> 
 const entries = {
   "addernet/runtime": join(root, "runtime/index.ts"),
   "addernet/converter": join(root, "converter/index.ts"),
+  "addernet/profile": join(root, "runtime/profile/index.ts"),
   "addernet/ort": join(root, "src/ort.ts"),
 };
 

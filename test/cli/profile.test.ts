@@ -259,7 +259,7 @@ describe("recorded reports", () => {
     ["an unknown input", [lenet, "--input-shape", "x:1,1,28,28"]],
     ["a CNN's file with --bundle", [lenet, "--compare", lenet, "--bundle", "b.mjs"]],
   ])("refuses %s", async (_name, flags) => {
-    const { code, stderr } = await addernet(["profile", ...flags]);
+    const { code, stderr } = await addernet(["profile", ...flags, "--quiet"]);
     expect([code, stderr.split("\n").length]).toEqual([2, 2]);
     expect(existsSync("b.mjs")).toBe(false);
   });
