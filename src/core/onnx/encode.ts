@@ -32,9 +32,9 @@ import type {
   TypeProto,
   ValueInfoProto,
 } from "./generated/messages.js";
-import { encodeModelProto } from "./generated/write-proto.js";
 import { requiredIrVersion } from "./ir-version.ts";
 import { encodeTensor, moveOutside } from "./tensor-proto.ts";
+import { writeModelProto } from "./write-wire.ts";
 
 export interface EncodeOptions {
   /** Puts initialisers of at least `thresholdBytes` (1024 unless told) into a file named `location` beside the model. */
@@ -259,7 +259,7 @@ function countBytes(value: unknown, perField: number): number {
 
 function writeWire(proto: ModelProto, sizeHint: number): Uint8Array {
   try {
-    return encodeModelProto(proto, sizeHint);
+    return writeModelProto(proto, sizeHint);
   } catch (cause) {
     throw new AdderNetError("ADN_LIMIT", "the model is nested too deeply for an ONNX file", { cause });
   }

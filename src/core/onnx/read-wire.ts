@@ -97,8 +97,8 @@ type Fields = Map<number, Field>;
 function linkFields(): Fields {
   const byType = new Map<string, Fields>(Object.keys(messages).map((type) => [type, new Map()]));
   for (const [type, fields] of byType) {
-    for (const [number, [name, of, isList]] of Object.entries(messages[type]!)) {
-      const row = { name, isList: isList === 1, scalar: scalars[of], fields: byType.get(of) };
+    for (const [number, [name, of, list]] of Object.entries(messages[type]!)) {
+      const row = { name, isList: list !== undefined, scalar: scalars[of], fields: byType.get(of) };
       fields.set(Number(number), row);
     }
   }
