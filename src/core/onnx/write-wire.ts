@@ -35,16 +35,19 @@ function writeSize(output: Output, size: number): void {
   output.bytes[at] = rest;
 }
 
-function writeBigInt(output: Output, value: bigint): void {
-  const bits = BigInt.asUintN(64, value);
-  const [low, high] = [Number(bits & 0xfffffffffffffn), bits >> 52n];
-  if (high === 0n) return writeSize(output, low);
-  // Beyond what a number holds: the last groups first.
+/** A number beyond what a float64 holds: its last groups, then the seven before them. */
+function writeLarge(output: Output, bits: bigint): void {
   writeSize(output, Number(bits >> 49n));
   const at = put(output, 7);
   for (let group = 0n; group < 7n; group++) {
     output.bytes[at + Number(group)] = Number((bits >> (7n * group)) & 127n) | 128;
   }
+}
+
+function writeBigInt(output: Output, value: bigint): void {
+  const bits = BigInt.asUintN(64, value);
+  if (bits >> 52n === 0n) writeSize(output, Number(bits));
+  else writeLarge(output, bits);
 }
 
 function writeBytes(output: Output, bytes: Uint8Array): void {
@@ -87,11 +90,9 @@ const scalars: Readonly<Record<string, Scalar>> = {
 
 type Message = Readonly<Record<string, unknown>>;
 
-function writeValue(output: Output, type: string, value: unknown): void {
-  const known = scalars[type];
-  if (known) return known.write(output, value);
+function writeMessage(output: Output, type: string, value: Message): void {
   const end = output.bytes.length - output.at;
-  writeFields(output, type, value as Message);
+  writeFields(output, type, value);
   writeSize(output, output.bytes.length - output.at - end);
 }
 
@@ -117,8 +118,10 @@ function writeFields(output: Output, message: string, values: Message): void {
       continue;
     }
     for (let element = list.length - 1; element >= 0; element--) {
-      writeValue(output, type, list[element]);
-      writeSize(output, tag + (scalars[type]?.wireType ?? 2));
+      const known = scalars[type];
+      if (known) known.write(output, list[element]);
+      else writeMessage(output, type, list[element] as Message);
+      writeSize(output, tag + (known?.wireType ?? 2));
     }
   }
 }
