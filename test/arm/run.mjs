@@ -78,7 +78,13 @@ function once(folder, make) {
 /** qemu and the C libraries, unpacked without installing them. */
 function fetchTools() {
   return once(join(cache, "tools"), (folder) => {
-    execFileSync("apt-get", ["download", ...debianPackages], inFolder(folder));
+    const download = () => execFileSync("apt-get", ["download", ...debianPackages], inFolder(folder));
+    try {
+      download();
+    } catch {
+      execFileSync("apt-get", ["update", "-q"], inFolder(folder));
+      download();
+    }
     for (const file of readdirSync(folder).filter((name) => name.endsWith(".deb"))) {
       execFileSync("dpkg", ["-x", file, "."], inFolder(folder));
       rmSync(join(folder, file));
