@@ -87,4 +87,16 @@ describe("the process", () => {
     expect(await ended).toMatchObject({ code: 130, signal: null, stdout: "" });
     expect(readdirSync(folder.path)).toEqual([]);
   });
+
+  it.skipIf(process.platform === "win32")("so does one in the middle of fitting layers", async () => {
+    const cnn = join(root, "test/topologies/fixtures/lenet5-conv-linear-32.pth");
+    const digits = join(root, "test/fixtures/lenet5bn/digits.npy");
+    const argv = [cnn, "--arch", "lenet5-bn", "-o", "out.onnx", "--data", digits, "--steps", "1000000"];
+    const { child, ended } = start(["adderize", ...argv]);
+    child.stderr?.on("data", (part: Buffer) => {
+      if (part.toString().includes("fitting")) child.kill("SIGINT");
+    });
+    expect(await ended).toMatchObject({ code: 130, signal: null, stdout: "" });
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
 });

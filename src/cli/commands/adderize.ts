@@ -101,9 +101,14 @@ function outputOf(path: string, { output, data, report }: AdderizeFlags): string
       "for example --data cifar10, or a folder",
     );
   }
-  for (const target of [output, ...(report === undefined ? [] : [report])]) checkOutput(target, [path]);
+  for (const target of targetsOf(output, report)) checkOutput(target, [path]);
   return output;
 }
+
+const targetsOf = (output: string, report: string | undefined): string[] => [
+  output,
+  ...(report === undefined ? [] : [report]),
+];
 
 function imagesFor(model: Model, samples: Samples, given: AdderizeFlags): CalibrationImages {
   const input = imageInput(model, "adderize");
@@ -186,6 +191,7 @@ export const adderizeCommand = defineCommand({
     const started = performance.now();
     const output = outputOf(positionals[0]!, given);
     const file = await readSource(positionals[0]!, given);
+    for (const target of targetsOf(output, given.report)) checkOutput(target, file.files);
     context.progress(`reading ${given.data}`, 0, 1);
     const samples = openUnlabelled(given.data!, cacheFolder(context.env, given.dir));
     context.progress("preparing the CNN", 0, 1);
