@@ -64,12 +64,13 @@ async function measureLayer(layer) {
     const step = (await session.profile(feeds)).find(({ node }) => node.includes("Adder2d"));
     times.push(step.milliseconds);
   }
-  const { kernels, why } = session.explain().plans[0].steps.at(-1);
+  const { kernels, why, live } = session.explain().plans[0].steps.at(-1);
   await session.dispose();
   const taps = filters * channels * kernel ** 2 * size ** 2;
   // As for the roofline, the undisturbed runs: the first ones, still being compiled, are not among them.
-  const rate = taps / quantile(times, 0.1) / 1e6;
-  return { layer: `${channels}->${filters} ${kernel}x${kernel} at ${size}x${size}`, rate, kernels, why };
+  const milliseconds = quantile(times, 0.1);
+  const name = `${channels}->${filters} ${kernel}x${kernel} at ${size}x${size}`;
+  return { layer: name, taps, live, milliseconds, kernels, why };
 }
 
 const roofline = await measureRoofline();

@@ -1,6 +1,6 @@
 // The results as Markdown: times, ratios, shares of the roofline, memory, cold start, sizes.
 
-import { adderMixes } from "./roofline.mjs";
+import { leastMilliseconds } from "./roofline.mjs";
 
 const number = (value, digits = 3) =>
   value === undefined ? "–" : Number(value.toPrecision(digits)).toString();
@@ -73,19 +73,17 @@ function threadsTable(results, title) {
   return `## Threads\n\n${table(["Node", "network", "", "threads", "times as fast as one"], rows)}`;
 }
 
-/** Best rate of the mixes for a width, in G taps per second. */
-function rooflineFor(width, roofline) {
-  return Math.max(...adderMixes[width].map((mix) => roofline[mix] ?? 0));
-}
+const kinds = { fp32: "adder float32", int8: "adder codes" };
+const isAdder = ({ opType }) => opType?.includes("Adder2d");
 
 const sum = (numbers) => numbers.reduce((total, value) => total + value, 0);
 
-/** Taps per second over all adder layers of a network, and as a share of the roofline. */
+/** Taps per second over adder layers, and the least time that the mixes of their kernels allow as a share of the time taken. */
 function adderRate(steps, width, roofline) {
-  const layers = steps.filter(({ opType }) => opType?.includes("Adder2d"));
-  const rate =
-    sum(layers.map(({ taps }) => taps)) / sum(layers.map(({ milliseconds }) => milliseconds)) / 1e6;
-  return { rate, share: rate / rooflineFor(width, roofline) };
+  const layers = steps.filter(isAdder);
+  const milliseconds = sum(layers.map((step) => step.milliseconds));
+  const least = sum(layers.map(({ taps, live }) => leastMilliseconds(kinds[width], taps, live, roofline)));
+  return { rate: sum(layers.map(({ taps }) => taps)) / milliseconds / 1e6, share: least / milliseconds };
 }
 
 function sharesTable(measured, roofline, title) {
@@ -93,7 +91,7 @@ function sharesTable(measured, roofline, title) {
     Object.entries(steps).map(([name, list]) => {
       const width = name.split(" ")[1];
       const { rate, share } = adderRate(list, width, roofline);
-      const adders = list.filter(({ opType }) => opType?.includes("Adder2d"));
+      const adders = list.filter(isAdder);
       const time =
         sum(adders.map(({ milliseconds }) => milliseconds)) /
         sum(list.map(({ milliseconds }) => milliseconds));
@@ -108,10 +106,10 @@ function sharesTable(measured, roofline, title) {
 
 function layersTable({ network, steps }, roofline, title) {
   return Object.entries(steps).map(([name, list]) => {
-    const limit = rooflineFor(name.split(" ")[1], roofline);
-    const rows = list.map(({ node, kernels, milliseconds, taps, opType }) => {
+    const rows = list.map((step) => {
+      const { node, kernels, milliseconds, taps } = step;
       const rate = taps === undefined ? undefined : taps / milliseconds / 1e6;
-      const share = opType?.includes("Adder2d") ? rate / limit : undefined;
+      const share = isAdder(step) ? adderRate([step], name.split(" ")[1], roofline).share : undefined;
       return [node, Object.keys(kernels).join(", "), number(milliseconds), number(rate), percent(share)];
     });
     return `<details><summary>${title(network)}, ${name}, layer by layer</summary>\n\n${table(["step", "kernels", "ms", "G taps/s", "of the roofline"], rows)}\n</details>\n`;
@@ -138,12 +136,11 @@ function freshTable(measured, title) {
 
 function kernelsSection({ roofline, layers }) {
   const mixes = Object.entries(roofline).map(([mix, rate]) => [mix, number(rate)]);
-  const limit = rooflineFor("fp32", roofline);
-  const rows = layers.map(({ layer, rate, kernels }) => [
+  const rows = layers.map(({ layer, taps, live, milliseconds, kernels }) => [
     layer,
     Object.keys(kernels).join(", "),
-    number(rate),
-    percent(rate / limit),
+    number(taps / milliseconds / 1e6),
+    percent(leastMilliseconds("adder float32", taps, live, roofline) / milliseconds),
   ]);
   return [
     table(["roofline: instruction mix", "G taps/s"], mixes),

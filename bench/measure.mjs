@@ -127,11 +127,8 @@ async function profileSteps({ session, feeds }, file) {
     profiles.push(await session.profile(feeds));
   }
   const taps = tapsByNode(file);
-  return profiles[0].map(({ node, fused, kernels, why }, index) => ({
-    node,
-    fused,
-    kernels,
-    why,
+  return profiles[0].map(({ node, fused, kernels, why, live }, index) => ({
+    ...{ node, fused, kernels, why, live },
     milliseconds: median(profiles.map((steps) => steps[index].milliseconds)),
     ...taps.get(node),
   }));

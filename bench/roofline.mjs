@@ -1,3 +1,3 @@
 // The roofline of this machine: the same as in `addernet profile`.
 
-export { adderMixes, measureRoofline } from "../dist/runtime/profile/roofline.js";
+export { leastMilliseconds, measureRoofline } from "../dist/runtime/profile/roofline.js";

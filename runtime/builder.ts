@@ -29,6 +29,8 @@ export interface Step {
   readonly fused: readonly string[];
   /** Why these kernels; empty where there was no choice. */
   readonly why: string;
+  /** Share of a layer's taps that its kernel goes through; all of them unless given. */
+  readonly live?: number;
   readonly calls: readonly Call[];
   readonly reads: readonly number[];
   readonly writes: readonly number[];
@@ -104,6 +106,8 @@ export interface PlanBuilder extends ValueRanges {
   ): void;
   /** Which of several variants is the fastest; undefined where plans are not to depend on that. */
   race(key: string, variants: Variants): Race | undefined;
+  /** Tells the share of a layer's taps that its kernel goes through. */
+  live(share: number): void;
   /** Adds a reason for these kernels. */
   explain(why: string): void;
 }
@@ -141,6 +145,7 @@ export function draftNode(
   const writes: number[] = [];
   const replaces: { output: number; input: number }[] = [];
   let why = "";
+  let live: number | undefined;
   const newBuffer = (bytes: number, label: string): number => draft.buffers.push({ bytes, label }) - 1;
   const packed: PlanBuilder["packed"] = (from, kind, make) => {
     const source = from.every(({ isFixed }) => isFixed) ? weights : table;
@@ -183,6 +188,9 @@ export function draftNode(
       calls.push({ kernel, args: inOrder, ...(liveTaps !== undefined && { liveTaps }) });
     },
     race: (key, variants) => track?.(key, bound, variants, ranges),
+    live(share) {
+      live = share;
+    },
     explain(text) {
       why = [why, text].filter(Boolean).join("; ");
     },
@@ -190,5 +198,15 @@ export function draftNode(
   lower(bound, built);
   if (calls.length === 0) return;
   const { where, node, fused = [] } = bound;
-  draft.steps.push({ where, opType: node.opType, fused, why, calls, reads, writes, replaces });
+  draft.steps.push({
+    where,
+    opType: node.opType,
+    fused,
+    why,
+    ...(live !== undefined && { live }),
+    calls,
+    reads,
+    writes,
+    replaces,
+  });
 }

@@ -10,6 +10,8 @@ export interface StepExplanation {
   readonly kernels: Readonly<Record<string, number>>;
   /** Why these; empty where there was no choice. */
   readonly why: string;
+  /** Share of a layer's taps that its kernel goes through; all of them unless given. */
+  readonly live?: number;
 }
 
 export interface StepTime extends StepExplanation {
@@ -49,7 +51,8 @@ export function describeStep(step: Plan["steps"][number]): StepExplanation {
   if (known !== undefined) return known;
   const kernels: Record<string, number> = {};
   for (const { kernel } of step.calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
-  const made = { node: step.where, fused: step.fused, kernels, why: step.why };
+  const { where: node, fused, why, live } = step;
+  const made = { node, fused, kernels, why, ...(live !== undefined && { live }) };
   described.set(step, made);
   return made;
 }

@@ -57,11 +57,70 @@ const mixes = {
   },
 };
 
-const vectors = 2;
 const range = (count) => Array.from({ length: count }, (_, index) => index);
 
+/** `count` lines of a text with # for their number and @ for the offset of their vector. */
+const lines = (count, text) =>
+  range(count)
+    .map((index) => text.replaceAll("#", index).replaceAll("@", 16 * index))
+    .join(" ");
+
+/**
+ * Mixes over live taps alone, as the kernels with lists have them, without the lists: a weight for one tap of many pixels. Sums lie at
+ * y + 32.
+ */
+const listMixes = {
+  "f32 live taps: min (on the bits) + add": {
+    ...{ lanes: 14, pixels: 1, group: 4 },
+    sums: lines(7, "let a# = v128.load(y, 16);"),
+    loop: `for (let at = 0; at < steps; at++) {
+      const splat = v128.load32_splat(px);
+      ${lines(7, "a# = f32x4.add(a#, i32x4.min_s(v128.load(pw, @), splat));")}
+      px += 4;
+      pw += 112;
+    }`,
+    store: lines(7, "v128.store(y + 32, a#, @);"),
+  },
+  "8 bit live taps: u8 min + add, every fourth widened": {
+    ...{ lanes: 32, pixels: 1, group: 2 },
+    sums: lines(4, "let a# = v128.load(y, 16); let h# = a#;"),
+    loop: `for (let at = 0; at < steps; at += 4) {
+      let splat = v128.load8_splat(px);
+      ${lines(4, "let v# = i8x16.min_u(v128.load(pw, @), splat);")}
+      const last = px + 16;
+      px += 4;
+      pw += 64;
+      while (px < last) {
+        splat = v128.load8_splat(px);
+        ${lines(4, "v# = i8x16.add(v#, i8x16.min_u(v128.load(pw, @), splat));")}
+        px += 4;
+        pw += 64;
+      }
+      ${lines(4, "a# = i16x8.add(a#, v#); h# = i16x8.add(h#, i16x8.shr_u(v#, 8));")}
+    }`,
+    store: lines(4, "v128.store(y + 32, i16x8.add(a#, h#), @);"),
+  },
+};
+
+const vectors = 2;
+
 /** One exported function: `steps` steps over x and w, `repeats` times. */
-function kernelSource(name, { splat, pixels, step, group = 1 }) {
+function kernelSource(name, mix) {
+  return mix.loop ? listSource(name, mix) : tileSource(name, mix);
+}
+
+function listSource(name, { sums, loop, store }) {
+  return `export function ${name}(x: usize, w: usize, y: usize, steps: i32, repeats: i32): void {
+    ${sums}
+    for (let repeat = 0; repeat < repeats; repeat++) {
+      let px = x, pw = w;
+      ${loop}
+    }
+    ${store}
+  }`;
+}
+
+function tileSource(name, { splat, pixels, step, group = 1 }) {
   const width = splat / 8;
   const sums = range(pixels).flatMap((pixel) => range(vectors).map((vector) => `a${pixel}${vector}`));
   const loadWeights = range(vectors).flatMap((vector) =>
@@ -95,8 +154,10 @@ function kernelSource(name, { splat, pixels, step, group = 1 }) {
   }`;
 }
 
+const all = { ...mixes, ...listMixes };
+
 async function compile(names) {
-  const source = names.map((name, index) => kernelSource(`mix${index}`, mixes[name])).join("\n");
+  const source = names.map((name, index) => kernelSource(`mix${index}`, all[name])).join("\n");
   let binary;
   const features = ["simd", "relaxed-simd"].flatMap((feature) => ["--enable", feature]);
   const { error, stderr } = await asc.main(
@@ -123,12 +184,12 @@ async function compile(names) {
   return binary;
 }
 
-const isRelaxed = (name) => mixes[name].relaxed === true;
-const groups = [Object.keys(mixes).filter((name) => !isRelaxed(name)), Object.keys(mixes).filter(isRelaxed)];
+const isRelaxed = (name) => all[name].relaxed === true;
+const groups = [Object.keys(all).filter((name) => !isRelaxed(name)), Object.keys(all).filter(isRelaxed)];
 const binaries = await Promise.all(
   groups.map(async (names) => ({
     mixes: names.map((name) => {
-      const { lanes, pixels, group = 1 } = mixes[name];
+      const { lanes, pixels, group = 1 } = all[name];
       return { name, lanes, pixels, group };
     }),
     binary: Buffer.from(await compile(names)).toString("base64"),

@@ -17,11 +17,11 @@ import { mostCodeElements } from "../lists.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { panelsOfColumns } from "../pack.ts";
 import {
+  explainLive,
   isFullyConnected,
   type Layer,
   layerOf,
   layoutKey,
-  livePercent,
   outputOf,
   residualArgument,
   tapPlaces,
@@ -120,7 +120,8 @@ function lowerSparse(layer: Layer, padding: number, end: End, build: PlanBuilder
     scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
     ...end.numbers,
   };
-  build.explain(`min(x, w) over codes; ${livePercent(lists, layer)} % of the taps are live`);
+  build.explain("min(x, w) over codes");
+  explainLive(lists, layer, build);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
     for (const { first, count, address } of lists.parts) {

@@ -93,6 +93,9 @@ export function tapPlaces(
   };
 }
 
-export function livePercent({ live }: TapLists, { filters, k }: Layer): number {
-  return Math.round((100 * live) / Math.max(1, filters * k));
+/** Says which share of a layer's taps is in lists. */
+export function explainLive({ live }: TapLists, { filters, k }: Layer, build: PlanBuilder): void {
+  const share = live / Math.max(1, filters * k);
+  build.live(share);
+  build.explain(`${Math.round(100 * share)} % of the taps are live`);
 }

@@ -16,11 +16,11 @@ import { planeKey } from "../geometry.ts";
 import { type Facts, floatsOf, type Lowering } from "../lowering.ts";
 import { packByEightColumns, packByFourRows } from "../pack.ts";
 import {
+  explainLive,
   isFullyConnected,
   type Layer,
   layerOf,
   layoutKey,
-  livePercent,
   outputOf,
   residualArgument,
   tapPlaces,
@@ -212,7 +212,7 @@ function lowerSparse(layer: Layer, build: PlanBuilder): void {
     scratch: build.scratch(sparseScratchBytes(lists.parts[0]!.count)),
     ...{ perGroup: filters / group, sumsStride: window.sumsStride, yStride: pixels * 4, low, high },
   };
-  build.explain(`${livePercent(lists, layer)} % of the taps are live`);
+  explainLive(lists, layer, build);
   bands.forEach(({ planes, image, firstPixel, pixels: p }) => {
     window.call(planes, p);
     for (const { first, count, address } of lists.parts) {

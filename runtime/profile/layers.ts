@@ -4,7 +4,7 @@ import type { Dim, Model } from "../../src/core/ir/model.ts";
 import type { StepTime } from "../explain.ts";
 import { joinCosts, type NodeCost, nodeCosts } from "./layer-costs.ts";
 import type { LayerReport, ProfileReport } from "./report.ts";
-import { type LayerKind, limitOf } from "./roofline.ts";
+import { type LayerKind, leastMilliseconds } from "./roofline.ts";
 
 interface LayerFacts {
   readonly model: Model;
@@ -31,14 +31,20 @@ interface Limits {
 }
 
 /** The least time arithmetic and memory allow, over the time taken. Bytes that fit a cache may come faster than from memory. */
-function limitsOf(cost: NodeCost, ms: number, { roofline, threads }: LayerFacts): Limits {
+function limitsOf(
+  cost: NodeCost,
+  ms: number,
+  live: number | undefined,
+  { roofline, threads }: LayerFacts,
+): Limits {
   const kind = kindOf(cost);
-  const rate = kind === undefined ? undefined : limitOf(kind, roofline.gigaTapsPerSecond);
+  const rates = roofline.gigaTapsPerSecond;
+  const least = kind === undefined ? 0 : leastMilliseconds(kind, cost.taps, live, rates);
   const bandwidth = roofline.gigaBytesPerSecond;
-  if (bandwidth === null || ms <= 0 || (kind !== undefined && rate === undefined)) {
+  if (bandwidth === null || ms <= 0 || least === undefined) {
     return { rooflineShare: null, bound: null };
   }
-  const arithmeticMs = rate === undefined ? 0 : cost.taps / (rate * threads) / 1e6;
+  const arithmeticMs = least / threads;
   const memoryMs = bytesOf(cost) / bandwidth / 1e6;
   return {
     rooflineShare: Math.max(arithmeticMs, memoryMs) / ms,
@@ -84,7 +90,7 @@ function layerReport(
     weight: cost.weight,
     output: cost.output,
     gigaTapsPerSecond: cost.taps === 0 || ms <= 0 ? null : cost.taps / ms / 1e6,
-    ...limitsOf(cost, ms, facts),
+    ...limitsOf(cost, ms, step.live, facts),
     kernels: step.kernels,
     why: step.why,
   };

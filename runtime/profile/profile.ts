@@ -12,7 +12,7 @@ import { layerReports, totalsOf } from "./layers.ts";
 import { type MeasureOptions, measureRuns, type Recording, usualSteps } from "./measure.ts";
 import { judgeNoise, type MachineState } from "./noise.ts";
 import type { Environment, ProfileReport, Reconciliation } from "./report.ts";
-import { type LayerKind, measureBandwidth, measureRoofline, mixesOf } from "./roofline.ts";
+import { type LayerKind, measureBandwidth, measureRoofline, mixNames } from "./roofline.ts";
 import { distribution, median, relativeWidth } from "./statistics.ts";
 
 export type ProfilePhase = "opening" | "first run" | "measuring" | "roofline";
@@ -62,7 +62,7 @@ async function measureLimits(
       ({ domain, opType }) => kindOf[domain === "" ? opType : `${domain}::${opType}`] ?? [],
     ),
   );
-  const names = [...present].flatMap((kind) => [...mixesOf[kind]]);
+  const names = [...present].flatMap(mixNames);
   const gigaTapsPerSecond = await measureRoofline({ names, milliseconds: 3, times: 9 });
   return {
     gigaTapsPerSecond,

@@ -29,8 +29,16 @@ export const mixesOf = {
 
 export type LayerKind = keyof typeof mixesOf;
 
-/** The mixes that a network's adder layers may be made of, by the width of its values. */
-export const adderMixes = { fp32: mixesOf["adder float32"], int8: mixesOf["adder codes"] } as const;
+/** The mixes of kernels that leave out taps which add nothing: their rates count those they go through. */
+const liveMixOf: Partial<Record<LayerKind, string>> = {
+  "adder float32": "f32 live taps: min (on the bits) + add",
+  "adder codes": "8 bit live taps: u8 min + add, every fourth widened",
+};
+
+/** All mixes of a kind. */
+export function mixNames(kind: LayerKind): readonly string[] {
+  return [...mixesOf[kind], ...(liveMixOf[kind] === undefined ? [] : [liveMixOf[kind]])];
+}
 
 /** G taps per second by mix. */
 export type MixRates = Readonly<Record<string, number>>;
@@ -109,8 +117,17 @@ export function measureBandwidth(milliseconds = 40): number {
   return (2 * copiedBytes) / best / 1e6;
 }
 
-/** The best rate among a kind's mixes; undefined where none was measured. */
-export function limitOf(kind: LayerKind, rates: MixRates): number | undefined {
-  const known = mixesOf[kind].flatMap((name) => rates[name] ?? []);
-  return known.length === 0 ? undefined : Math.max(...known);
+/**
+ * The least milliseconds that `taps` of a kind can take, of which a kernel goes through the share `live` (all where it leaves out none);
+ * undefined where no mix was measured.
+ */
+export function leastMilliseconds(
+  kind: LayerKind,
+  taps: number,
+  live: number | undefined,
+  rates: MixRates,
+): number | undefined {
+  const names = live === undefined ? mixesOf[kind] : [liveMixOf[kind] ?? ""];
+  const known = names.flatMap((name) => rates[name] ?? []);
+  return known.length === 0 ? undefined : (taps * (live ?? 1)) / Math.max(...known) / 1e6;
 }

@@ -190,7 +190,8 @@ describe.each(simdLevels.filter(isLevelAvailable))("%s", (level) => {
     { kernel: "f32_conv_depthwise_1x4", tap: product },
   ] as const;
   const depthwiseCases = [
-    ...[1, 3, 4, 5, 8, 11].map((p) => ({ k: 9, m: 3, p, multiplier: 1 })),
+    ...[1, 3, 4, 5, 8, 11, 15, 16, 17, 20, 31, 32, 53].map((p) => ({ k: 9, m: 3, p, multiplier: 1 })),
+    ...[64, 65, 130].map((k) => ({ k, m: 2, p: 37, multiplier: 1 })),
     ...[1, 64, 65, 200].map((k) => ({ k, m: 2, p: 9, multiplier: 1 })),
     { k: 25, m: 6, p: 13, multiplier: 2 },
   ];

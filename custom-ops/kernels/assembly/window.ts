@@ -36,6 +36,50 @@ function sumOne<T>(x: usize, taps: usize, w: usize, k: i32): f32 {
   return total;
 }
 
+/** y = clip(Σ·scale + bias + z, low, high) for four pixels. */
+@inline
+function storeFour(sum: v128, factor: v128, shift: v128, z: usize, y: usize, low: v128, high: v128): void {
+  let value = f32x4.add(f32x4.mul(sum, factor), shift);
+  if (z) value = f32x4.add(value, v128.load(z));
+  v128.store(y, f32x4.pmin(f32x4.pmax(value, low), high));
+}
+
+/** Sixteen pixels at once: every weight and offset is read for four vectors. */
+@inline
+function depthwiseSixteen<T>(
+  x: usize, taps: usize, w: usize, k: i32, factor: v128, shift: v128, z: usize, y: usize, low: v128, high: v128,
+): void {
+  const tap = changetype<T>(0);
+  let total0 = f32x4.splat(0);
+  let total1 = total0;
+  let total2 = total0;
+  let total3 = total0;
+  for (let done = 0; done < k; done += chunkTaps) {
+    const end = min(done + chunkTaps, k);
+    let sum0 = f32x4.splat(0);
+    let sum1 = sum0;
+    let sum2 = sum0;
+    let sum3 = sum0;
+    for (let i = done; i < end; i++) {
+      const offset = <usize>i << 2;
+      const at = x + load<u32>(taps + offset);
+      const weight = v128.load32_splat(w + offset);
+      sum0 = tap.vector(sum0, v128.load(at), weight);
+      sum1 = tap.vector(sum1, v128.load(at, 16), weight);
+      sum2 = tap.vector(sum2, v128.load(at, 32), weight);
+      sum3 = tap.vector(sum3, v128.load(at, 48), weight);
+    }
+    total0 = f32x4.add(total0, sum0);
+    total1 = f32x4.add(total1, sum1);
+    total2 = f32x4.add(total2, sum2);
+    total3 = f32x4.add(total3, sum3);
+  }
+  storeFour(total0, factor, shift, z, y, low, high);
+  storeFour(total1, factor, shift, z ? z + 16 : 0, y + 16, low, high);
+  storeFour(total2, factor, shift, z ? z + 32 : 0, y + 32, low, high);
+  storeFour(total3, factor, shift, z ? z + 48 : 0, y + 48, low, high);
+}
+
 @inline
 function depthwise<T>(
   x: usize, taps: usize, w: usize, scale: usize, bias: usize, z: usize, y: usize,
@@ -50,12 +94,19 @@ function depthwise<T>(
     const row = <usize>channel * yStride;
     let pixel = 0;
     if (ASC_FEATURE_SIMD) {
+      const factors = f32x4.splat(factor);
+      const shifts = f32x4.splat(shift);
+      const lows = f32x4.splat(low);
+      const highs = f32x4.splat(high);
+      for (; pixel + 16 <= p; pixel += 16) {
+        const at = <usize>pixel << 2;
+        const zAt = z ? z + row + at : 0;
+        depthwiseSixteen<T>(plane + at, taps, weights, k, factors, shifts, zAt, y + row + at, lows, highs);
+      }
       for (; pixel + 4 <= p; pixel += 4) {
         const at = <usize>pixel << 2;
-        let value = sumFour<T>(plane + at, taps, weights, k);
-        value = f32x4.add(f32x4.mul(value, f32x4.splat(factor)), f32x4.splat(shift));
-        if (z) value = f32x4.add(value, v128.load(z + row + at));
-        v128.store(y + row + at, f32x4.pmin(f32x4.pmax(value, f32x4.splat(low)), f32x4.splat(high)));
+        const sum = sumFour<T>(plane + at, taps, weights, k);
+        storeFour(sum, factors, shifts, z ? z + row + at : 0, y + row + at, lows, highs);
       }
     }
     for (; pixel < p; pixel++) {
