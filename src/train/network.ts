@@ -16,6 +16,13 @@ export interface Window {
   readonly pads: readonly [number, number, number, number];
 }
 
+/** Codes stand for step·code, from low to high. */
+export interface GridOptions {
+  readonly step: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 interface LayerBase {
   readonly name: string;
   readonly input: string;
@@ -29,6 +36,8 @@ export interface FilterLayer extends LayerBase, Window {
   readonly group: number;
   readonly weight: string;
   readonly bias?: string;
+  /** Weights are used as low-bit codes would have them, gradients passed straight through. */
+  readonly grid?: GridOptions;
 }
 
 /** y = gamma·(x - mean)/√(variance + epsilon) + beta per channel; the batch's statistics in training, running ones otherwise. */
@@ -70,11 +79,8 @@ export interface FlattenLayer extends LayerBase {
 }
 
 /** step·clamp(round(x/step), low, high), its gradient passed straight through inside that range: what low-bit codes do to a value. */
-export interface GridLayer extends LayerBase {
+export interface GridLayer extends LayerBase, GridOptions {
   readonly kind: "grid";
-  readonly step: number;
-  readonly low: number;
-  readonly high: number;
 }
 
 export type Layer =
@@ -318,12 +324,6 @@ export function prelu({ name: wanted }: { readonly name?: string } = {}): Block 
     const name = draft.name("prelu", wanted);
     return append(draft, { kind: "prelu", name, input, output: `${name}.y`, slope: `${name}.weight` });
   };
-}
-
-export interface GridOptions {
-  readonly step: number;
-  readonly low: number;
-  readonly high: number;
 }
 
 /** Values rounded to low-bit codes: see `GridLayer`. */

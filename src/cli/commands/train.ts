@@ -3,12 +3,12 @@
 import { existsSync } from "node:fs";
 import { listArchitectures } from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
+import type { Model } from "../../core/ir/model.ts";
 import { coreCount } from "../../core/workers.ts";
 import type { Dataset } from "../../train/index.ts";
 import {
   createTrainer,
   decodeCheckpoint,
-  type EpochRecord,
   encodeCheckpoint,
   evaluate,
   type FitState,
@@ -22,6 +22,7 @@ import {
 } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
 import type { Context } from "../context.ts";
+import type { Samples } from "../data-sets/samples.ts";
 import type { Normalisation } from "../evaluate.ts";
 import { chooseNormalisation } from "../image-input.ts";
 import { saveOnInterrupt } from "../interrupts.ts";
@@ -31,6 +32,7 @@ import { type MetricsLog, openMetrics, type RunFiles, runFiles } from "../train/
 import { convertTrained, encodeWeights } from "../train/finish.ts";
 import { decisiveFlags, type TrainFlags, trainFlags } from "../train/flags.ts";
 import { openData, toDataset } from "../train/images.ts";
+import { accuracyOf, fused, type LowBitsStart, quantizeTrained, startLowBits } from "../train/low-bits.ts";
 import { checkSource, openNetwork } from "../train/network.ts";
 import { augmentationsOf, gradientsOf, lossOf, optimizerOf, scheduleOf, withUsual } from "../train/recipe.ts";
 import { openTeacher } from "../train/teacher.ts";
@@ -44,7 +46,11 @@ interface Run {
   readonly trainer: Trainer;
   readonly training: Dataset;
   readonly validation: Dataset | undefined;
+  readonly trainingSamples: Samples;
+  readonly validationSamples: Samples | undefined;
   readonly normalisation: Normalisation | undefined;
+  /** What --bits starts from: the codes of the network as it was given. */
+  readonly lowBits: LowBitsStart | undefined;
   readonly context: Context;
 }
 
@@ -76,24 +82,32 @@ async function prepare(given: TrainFlags, context: Context): Promise<Run> {
   const inputs = [given.model, given.init, given.teacher].flatMap((path) => path ?? []);
   const files = runFiles(given.out, inputs);
   const { training, validation } = openData(given, context);
-  const trainable = await openNetwork(given, training);
+  const opened = await openNetwork(given, training);
+  const trainable = given.bits === undefined ? opened : await fused(opened);
   requireNorms(trainable.network);
   const normalisation = chooseNormalisation(training, trainable.model, given);
-  const trainer = await createTrainer(trainable.network, {
+  const images = { samples: training, normalisation };
+  const lowBits =
+    given.bits === undefined ? undefined : await startLowBits(trainable, given.bits, images, context);
+  const { network, values } = lowBits ?? trainable;
+  const trainer = await createTrainer(network, {
     batch: given.batch,
-    values: trainable.values,
+    values,
     threads: given.threads ?? coreCount(),
     gradients: gradientsOf(given),
   });
   return {
-    ...{ given, files, trainable, trainer, normalisation, context },
+    ...{ given, files, trainable, trainer, normalisation, context, lowBits },
+    trainingSamples: training,
+    validationSamples: validation,
     training: toDataset(training, normalisation, given.limit),
     validation: validation && toDataset(validation, normalisation),
   };
 }
 
 /** What a fused file forgot is measured, and where the network stands before the first step is told. */
-async function begin({ trainable, trainer, training, validation, given, context }: Run, metrics: MetricsLog) {
+async function begin(run: Run, metrics: MetricsLog): Promise<void> {
+  const { trainable, trainer, training, validation, given, context } = run;
   const isNew = given.model === undefined && given.init === undefined;
   if (trainable.unmeasured.length > 0) {
     const indices = Array.from({ length: trainer.batch }, (_, row) =>
@@ -102,11 +116,25 @@ async function begin({ trainable, trainer, training, validation, given, context 
     measureNorms(trainer, trainable.unmeasured, readBatch(training, indices).images);
   }
   metrics.add({ kind: "start", step: 0, settings: decisiveFlags(given) });
+  await tellCodes(run, metrics, 0, run.lowBits);
   if (isNew || validation === undefined) return;
   context.progress("measuring where the network stands", 0, 1);
   const before = await evaluate(trainer, validation);
   metrics.add({ kind: "epoch", step: 0, epoch: 0, validation: before });
   context.note(`before: validation loss ${before.loss.toFixed(4)}, accuracy ${percent(before.accuracy)}`);
+}
+
+/** Measures codes on the validation images, and notes it. */
+async function tellCodes(
+  { given, validationSamples: samples, normalisation, context }: Run,
+  metrics: MetricsLog,
+  step: number,
+  codes: Pick<LowBitsStart, "model" | "bytes"> | undefined,
+): Promise<void> {
+  if (codes === undefined || samples === undefined) return;
+  const accuracy = await accuracyOf(codes.model, codes.bytes, { samples, normalisation }, context);
+  metrics.add({ kind: "codes", step, bits: given.bits, accuracy });
+  context.note(`${given.bits}-bit codes ${step === 0 ? "before" : "after"}: accuracy ${percent(accuracy)}`);
 }
 
 interface Watch {
@@ -137,11 +165,7 @@ function interrupted({ checkpoint }: RunFiles, step: number): AdderNetError {
   });
 }
 
-async function runEpochs(
-  run: Run,
-  start: FitState | undefined,
-  metrics: MetricsLog,
-): Promise<readonly EpochRecord[]> {
+async function runEpochs(run: Run, start: FitState | undefined, metrics: MetricsLog) {
   const { given, trainer, training, validation, context, files } = run;
   const schedule = scheduleOf(given);
   const pace = makePace(context, trainer.batch);
@@ -179,22 +203,39 @@ async function runEpochs(
       },
     });
     if (!isComplete) throw interrupted(files, state.step);
-    return history;
+    return { history, step: state.step };
   } finally {
     guard.end();
     await teacher?.dispose();
   }
 }
 
-async function write(run: Run, context: Context) {
-  const { trainable, trainer, files, normalisation } = run;
+async function write(run: Run, metrics: MetricsLog, step: number): Promise<string | null> {
+  const { trainable, trainer, files, normalisation, context } = run;
   context.progress("converting and verifying", 0, 1);
   const values = new Map([...trainer.values].map(([name, view]) => [name, view.slice()]));
-  const { bytes } = await convertTrained(trainable, values, normalisation);
+  const { model, bytes } = await convertTrained(trainable, values, normalisation);
+  const codes = await finishLowBits(run, model);
+  const path = files.model.replace(/\.onnx$/, `.int${run.given.bits}.onnx`);
   writeFiles([
+    ...(codes ? [{ path, bytes: codes.bytes }] : []),
     { path: files.weights, bytes: encodeWeights(trainable, values) },
     { path: files.model, bytes },
   ]);
+  await tellCodes(run, metrics, step, codes && { model, bytes: codes.bytes });
+  return codes ? path : null;
+}
+
+async function finishLowBits({ given, trainingSamples: samples, normalisation, context }: Run, model: Model) {
+  return given.bits === undefined
+    ? undefined
+    : quantizeTrained(model, given.bits, { samples, normalisation }, context);
+}
+
+/** What codes got right at a step, where it was measured. */
+function accuracyIn(metrics: MetricsLog, at: number): number | null {
+  const line = metrics.lines().findLast(({ kind, step }) => kind === "codes" && step === at);
+  return (line?.accuracy as number | undefined) ?? null;
 }
 
 export const trainCommand = defineCommand({
@@ -225,12 +266,13 @@ export const trainCommand = defineCommand({
         for (const [name, view] of trainer.values) view.set(checkpoint.values.get(name)!);
         context.note(`going on after step ${checkpoint.state.step}`);
       }
-      const history = await runEpochs(run, checkpoint?.state, metrics);
-      await write(run, context);
+      const { history, step } = await runEpochs(run, checkpoint?.state, metrics);
+      const codes = await write(run, metrics, step);
       const last = history.at(-1)!;
       return {
         text: textTable([
           ["model", files.model],
+          ...(codes ? [[`${given.bits}-bit codes`, codes]] : []),
           ["weights", files.weights],
           ["loss", last.loss.toFixed(4)],
           ["training accuracy", percent(last.accuracy)],
@@ -239,6 +281,12 @@ export const trainCommand = defineCommand({
         json: {
           schemaVersion: 1,
           model: files.model,
+          codes: codes && {
+            model: codes,
+            bits: given.bits,
+            before: accuracyIn(metrics, 0),
+            after: accuracyIn(metrics, step),
+          },
           weights: files.weights,
           metrics: files.metrics,
           checkpoint: files.checkpoint,

@@ -65,10 +65,10 @@ export const trainFlags = {
     help: "where the schedule starts (default 0.1, for adam 0.001)",
   },
   schedule: {
-    type: types.oneOf("cosine", "steps", "constant"),
-    placeholder: "cosine|steps|constant",
+    type: types.oneOf("cosine", "smooth-cosine", "steps", "constant"),
+    placeholder: "cosine|smooth-cosine|steps|constant",
     default: "cosine",
-    help: "how the rate falls; steps: to a tenth at half and at three quarters",
+    help: "how the rate falls: cosine after every epoch, smooth-cosine after every step, steps at 1/2 and 3/4",
   },
   "warm-up": {
     type: types.integer,

@@ -27,6 +27,7 @@ export function scheduleOf(given: TrainFlags): Schedule {
   const { epochs } = given;
   const plain = {
     cosine: () => cosine(rate),
+    "smooth-cosine": () => cosine(rate, { every: "step" }),
     steps: () => steps(rate, { at: [Math.floor(epochs / 2), Math.floor((3 * epochs) / 4)] }),
     constant: () => constant(rate),
   }[given.schedule]();

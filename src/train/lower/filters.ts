@@ -162,10 +162,27 @@ export function columnBytes(layer: FilterLayer, places: Pick<Places, "shapes" | 
   return taps * Math.max(...parts.slice(0, 2).map(({ count }) => columnRowBytes(count)));
 }
 
+/** The weights that a slice computes with: the parameter, or what its codes stand for, made by every slice for itself. */
+function weightsOf(layer: FilterLayer, places: Places, slice: number): number {
+  if (layer.grid === undefined) return places.parameter(layer.weight);
+  return blockAt(places.own(layer, "weights", 4 * layer.filters * geometryOf(layer, places).taps), slice);
+}
+
+function roundWeights(layer: FilterLayer, places: Places, program: ProgramDraft, slice: number): void {
+  if (layer.grid === undefined) return;
+  const { step, low, high } = layer.grid;
+  const grid = places.constants(layer, "float32", [step, low, high]);
+  const count = layer.filters * geometryOf(layer, places).taps;
+  const to = weightsOf(layer, places, slice);
+  program.call(slice, "toGrid", places.parameter(layer.weight), to, grid, count);
+}
+
 function forward(layer: FilterLayer, places: Places, program: ProgramDraft): void {
   const { taps, filters } = geometryOf(layer, places);
-  const [w, bias] = [places.parameter(layer.weight), layer.bias && places.parameter(layer.bias)];
+  const bias = layer.bias && places.parameter(layer.bias);
   for (let slice = 0; slice < places.slices.count; slice++) {
+    roundWeights(layer, places, program, slice);
+    const w = weightsOf(layer, places, slice);
     const y = blockAt(places.value(layer.output), slice);
     forEachPiece(
       layer,
@@ -215,7 +232,7 @@ function finishSlice(
   program.call(slice, "rowSums", dy, sums, layer.filters, row / 4, row);
   if (!isAdder) return;
   const dw = blockAt(places.sliceGradient(layer.weight), slice);
-  program.call(slice, "subtractWeighted", dw, places.parameter(layer.weight), sums, layer.filters, taps);
+  program.call(slice, "subtractWeighted", dw, weightsOf(layer, places, slice), sums, layer.filters, taps);
 }
 
 function inputGradient(
@@ -235,7 +252,7 @@ function inputGradient(
     slice,
     inputKernels[layer.kind][places.gradients.input],
     columns,
-    places.parameter(layer.weight) + 4 * group * filters * taps,
+    weightsOf(layer, places, slice) + 4 * group * filters * taps,
     dy + outputOffset,
     target,
     ...[filters, taps, part.count, columnRow, outputRow],
@@ -270,7 +287,7 @@ function backward(
       program.call(
         slice,
         kernel,
-        ...[columns, dy + outputOffset, places.parameter(layer.weight) + offset, dw + offset],
+        ...[columns, dy + outputOffset, weightsOf(layer, places, slice) + offset, dw + offset],
         ...[filters, taps, part.count, columnRow, outputRow],
       );
       if (dxBlocks) inputGradient(layer, places, program, piece, dy, blockAt(dxBlocks, slice));
