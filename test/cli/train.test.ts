@@ -76,6 +76,32 @@ function start(...args: string[]): {
   return { child, ended, errors: () => text };
 }
 
+const hasTorch = spawnSync("/usr/bin/python3", ["-c", "import torch"]).status === 0;
+
+/** Strictly into PyTorch's module, then the share of images it gets right. */
+const loadInTorch = `
+import json, struct, sys
+import numpy as np, torch
+sys.path.insert(0, sys.argv[1])
+from torch import nn
+from addernet_torch import Adder2d
+from train_lenet import LeNet5
+data = open("whole.safetensors", "rb").read()
+length, = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8 + length])
+header.pop("__metadata__")
+def tensor(entry):
+    begin, end = entry["data_offsets"]
+    return torch.from_numpy(np.frombuffer(data[8 + length + begin:8 + length + end], "<f4").reshape(entry["shape"]).copy())
+net = LeNet5()
+net.fc2, net.bn5 = Adder2d(84, 4, 1), nn.BatchNorm2d(4)
+net.load_state_dict({name: tensor(entry) for name, entry in header.items()}, strict=True)
+net.eval()
+x, y = np.load("x.npy"), np.load("y.npy")
+with torch.no_grad():
+    print((net(torch.from_numpy(x).float().div(255).unsqueeze(1)).argmax(1).numpy() == y).mean())
+`;
+
 describe("addernet train", () => {
   beforeAll(() => {
     const { status, stdout, stderr } = train(...recipe, "--out", "whole.onnx", "--threads", "2", "--json");
@@ -97,6 +123,16 @@ describe("addernet train", () => {
       encoding: "utf8",
     });
     expect(JSON.parse(answer).top1).toBeCloseTo(history.at(-1).validation.accuracy, 2);
+  });
+
+  it.skipIf(!hasTorch)("writes weights that the module of examples/pytorch loads and runs alike", () => {
+    const { history } = JSON.parse(readFileSync(join(folder, "whole.json"), "utf8"));
+    const found = spawnSync("/usr/bin/python3", ["-c", loadInTorch, join(root, "examples", "pytorch")], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    expect(found.stderr).toBe("");
+    expect(Number(found.stdout)).toBeCloseTo(history.at(-1).validation.accuracy, 2);
   });
 
   it("leaves metrics as JSON lines", () => {
