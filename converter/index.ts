@@ -2,6 +2,7 @@
 
 export * from "./adderize/index.ts";
 export * from "./checkpoints/index.ts";
+export { cnnTwin } from "./cnn-twin.ts";
 export {
   type Converted,
   type ConvertOptions,

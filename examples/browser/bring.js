@@ -4,6 +4,7 @@ import { acceptDrops } from "./drops.js";
 import { byId, fillTable, make } from "./elements.js";
 import { startEngine } from "./engine.js";
 import { fetchBytes } from "./fetch-bytes.js";
+import { offerProfile, startProfiles } from "./profile.js";
 
 const phases = { import: "finding adder layers", optimise: "optimising", verify: "verifying" };
 const kilobytes = (bytes) => `${Math.round(bytes / 1000).toLocaleString("en")} kB`;
@@ -72,7 +73,7 @@ function offerDownload({ name, bytes }) {
 }
 
 function show(result) {
-  for (const part of [showFacts, showWarnings, showLayers, offerDownload]) part(result);
+  for (const part of [showFacts, showWarnings, showLayers, offerDownload, offerProfile]) part(result);
   byId("bring-result").hidden = false;
 }
 
@@ -87,6 +88,7 @@ const readFiles = (list) =>
   );
 
 export function startBringYourOwn() {
+  startProfiles();
   let engine = startEngine();
   let isBusy = false;
   let last;

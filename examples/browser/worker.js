@@ -1,4 +1,4 @@
-// What the page asks of its workers: classify an image, convert a file, race two engines. One call at a time.
+// What the page asks of its workers: classify an image, convert a file, profile a model, race two engines. One call at a time.
 
 import { classify } from "./classify.js";
 
@@ -7,6 +7,7 @@ const actions = {
   classify,
   listArchitectures: async () => (await import("./convert.js")).architectureNames(),
   convertFiles: async (...given) => (await import("./convert.js")).convertFiles(...given),
+  profile: async (...given) => (await import("./profile-model.js")).profile(...given),
   race: async (...given) => (await import("./race-engines.js")).race(...given),
 };
 

@@ -195,6 +195,22 @@ describe.skipIf(!hasChromium || !built)(`the demo${missing}`, () => {
     await session.dispose();
   });
 
+  it("profiles what it converted, as a page of its own", async () => {
+    await opened.page.setInputFiles("#files", [file("lenet5bn.inlined.onnx")]);
+    await shows("#bring-result", /Download lenet5bn\.inlined\.adder\.onnx/);
+    await opened.page.click("#profile");
+    await shows("#profile-status", /^7 layers, [\d.]+ ms$/, 60_000);
+    const [profile] = await Promise.all([
+      opened.page.context().waitForEvent("page"),
+      opened.page.click("#profile-page"),
+    ]);
+    await profile.waitForLoadState();
+    expect(await profile.locator("h1").innerText()).toMatch(/lenet5bn/);
+    expect(await profile.locator("#layers tbody tr").count()).toBe(9);
+    expect(await profile.locator("#operations").innerText()).toMatch(/435K/);
+    await profile.close();
+  });
+
   it("finds out which network a checkpoint is of", async () => {
     await opened.page.setInputFiles("#files", [file("lenet5bn.pth")]);
     await shows("#bring-result", /Download lenet5bn\.adder\.onnx/);
