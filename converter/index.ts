@@ -2,7 +2,6 @@
 
 export * from "./adderize/index.ts";
 export * from "./checkpoints/index.ts";
-export { cnnTwin } from "./cnn-twin.ts";
 export {
   type Converted,
   type ConvertOptions,

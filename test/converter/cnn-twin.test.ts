@@ -2,7 +2,8 @@
 
 import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
-import { buildModel, cnnTwin, convert, randomCheckpoint } from "../../converter/index.ts";
+import { cnnTwin } from "../../converter/cnn-twin.ts";
+import { buildModel, convert, randomCheckpoint } from "../../converter/index.ts";
 import { countCosts } from "../../runtime/profile/costs.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import { encodeModel } from "../../src/core/onnx/index.ts";
