@@ -1,7 +1,7 @@
 // Custom ops inside onnxruntime-web in Chromium: every build of it, with and without isolation, beside wasm and webgpu.
 
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { expectMeaning, type NativeCase, nativeCases } from "../ort/native-models.ts";
 import type { NativeResult, NativeRun, PlainCase } from "./pages/native.ts";
@@ -27,6 +27,8 @@ const builds = [
   { build: "ort.jspi.bundle.min.mjs", inner: "wasm", always: false },
   { build: "ort.jspi.bundle.min.mjs", inner: "webgpu", always: true },
 ];
+
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 interface Opened {
   readonly results: readonly NativeResult[];

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { attachFunctions } from "../../custom-ops/attach-functions.ts";
 import { encodeModel } from "../../src/core/onnx/index.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
@@ -14,6 +14,8 @@ import { parseModel, randomTensor } from "../passes/parse-model.ts";
 import { expectMeaning, type NativeCase, nativeCases } from "./native-models.ts";
 import { openProcesses, type Processes, type SessionResult } from "./native-process.ts";
 import type { Sabotage } from "./sabotage.ts";
+
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 function canUseKoffi(): boolean {
   try {

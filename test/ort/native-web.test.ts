@@ -1,6 +1,6 @@
 // Custom ops inside onnxruntime-web against the ops' own meaning, the partition and the function bodies.
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { encodeModel } from "../../src/core/onnx/index.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import type { Strategy } from "../../src/ort.ts";
@@ -9,6 +9,9 @@ import { expectMeaning, type NativeCase, nativeCases } from "./native-models.ts"
 import { type JobResult, openProcesses, type Processes, type SessionResult } from "./native-process.ts";
 import { ortWebVersions } from "./ort-web-versions.ts";
 import type { Sabotage } from "./sabotage.ts";
+
+// Each starts an onnxruntime of its own, and the networks run on function bodies too.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let processes: Processes;
 let cases: NativeCase[];

@@ -1,22 +1,18 @@
 // The kernels onnxruntime holds of ours: made for a node, called with a context, destroyed. Nothing is ever thrown through onnxruntime:
 // what goes wrong becomes a status of its own.
 
-import type { Kernels } from "../../../custom-ops/kernels/load.ts";
-import type { Arena } from "../../../runtime/arena.ts";
 import { dataTypes } from "../../core/dtype.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { elementCount } from "../../core/tensor.ts";
 import type { CustomOp } from "./custom-ops.ts";
-import { type Layer, makeLayer, type SeenRange } from "./layer.ts";
+import { type Layer, type LayerGround, makeLayer, type SeenRange } from "./layer.ts";
 import { type AttributeNames, dimsOf, readNode } from "./node-info.ts";
 import { statusFail } from "./ort-api.ts";
 import { answeredPointer, askOrt, callOrt, type OrtHost, writePointer } from "./ort-host.ts";
 import type { RangeReader } from "./seen-range.ts";
 
 /** Where the kernels work: onnxruntime's own memory, or one beside it to which operands are copied. */
-export interface Workplace {
-  readonly arena: Arena;
-  readonly kernels: Kernels;
+export interface Workplace extends LayerGround {
   readonly ranges: RangeReader;
   /** Addresses at which the kernels find operands that onnxruntime has at `addresses`. */
   bringIn(addresses: readonly number[], bytes: readonly number[]): readonly number[];
@@ -138,7 +134,7 @@ export function makeKernelTable(host: OrtHost, workplace: Workplace, names: Attr
     create: (op, info, out) =>
       guarded(() => {
         const source = readNode(host, op, info, names);
-        const layer = makeLayer(source, workplace.arena, workplace.kernels);
+        const layer = makeLayer(source, workplace);
         const feeds = layer.feeds.map((name) => {
           const input = op.inputs.findIndex((each) => each.name === name);
           return { input, elementBytes: bytesPerElement(op, input) };

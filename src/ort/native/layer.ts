@@ -5,7 +5,7 @@ import { detachFunctions } from "../../../custom-ops/attach-functions.ts";
 import type { Kernels } from "../../../custom-ops/kernels/load.ts";
 import type { Arena } from "../../../runtime/arena.ts";
 import { type BoundValue, bind, type ConstantCache } from "../../../runtime/bind.ts";
-import type { ArenaAddress, ValueRanges } from "../../../runtime/builder.ts";
+import type { ArenaAddress, RaceTrack, ValueRanges } from "../../../runtime/builder.ts";
 import { constantSource, type ListPlace, listSource, releaseConstants } from "../../../runtime/constants.ts";
 import { type Plan, planGraph } from "../../../runtime/plan.ts";
 import { factsOf, requireSupported } from "../../../runtime/support.ts";
@@ -14,6 +14,13 @@ import { AdderNetError } from "../../core/errors.ts";
 import { nodeLabel } from "../../core/ir/attributes.ts";
 import type { Model, Node } from "../../core/ir/model.ts";
 import { elementCount, type Tensor } from "../../core/tensor.ts";
+
+/** Where layers are computed; on the track kernels that are nearly as fast race. */
+export interface LayerGround {
+  readonly arena: Arena;
+  readonly kernels: Kernels;
+  readonly track: RaceTrack;
+}
 
 /** A node, with what is known when the session is made. Its values are named as in the op's schema. */
 export interface LayerSource {
@@ -158,6 +165,7 @@ function makePlan(
   model: Model,
   dims: readonly (readonly number[])[],
   seen: SeenRange,
+  ground: LayerGround,
   place: ListPlace,
   memo: { readonly cache: ConstantCache; readonly weights: Map<string, number> },
 ): KeptPlan {
@@ -174,7 +182,7 @@ function makePlan(
         table: constantSource(place.arena, tables),
         lists: listSource(place, lists),
       },
-      undefined,
+      ground.track,
       rangesFor(inputs[0]!.name, seen),
     );
     return { ...linked(plan, place.kernels), tables: [...tables.values()], lists };
@@ -213,7 +221,8 @@ function isSameInput(
 /**
  * A layer whose constants lie in `arena`. Throws ADN_OP_UNSUPPORTED and the like for a node that the kernels do not take.
  */
-export function makeLayer(source: LayerSource, arena: Arena, kernels: Kernels): Layer {
+export function makeLayer(source: LayerSource, ground: LayerGround): Layer {
+  const { arena, kernels } = ground;
   const model = modelOf(source);
   requireSupported(model, factsOf(model));
   requireFeed(source, model);
@@ -236,7 +245,7 @@ export function makeLayer(source: LayerSource, arena: Arena, kernels: Kernels): 
       if (plan === undefined) {
         const oldest = plans.keys().next().value;
         if (plans.size >= mostPlans && oldest !== undefined) drop(oldest);
-        plan = makePlan(model, dims, seen, place, memo);
+        plan = makePlan(model, dims, seen, ground, place, memo);
       } else {
         plans.delete(key);
       }

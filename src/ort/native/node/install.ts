@@ -3,8 +3,10 @@
 
 import { chooseLevel, loadKernels } from "../../../../custom-ops/kernels/load.ts";
 import { type Arena, makeArena } from "../../../../runtime/arena.ts";
+import { openTrack } from "../../../../runtime/race.ts";
 import { placeDomain, placeNames } from "../domain.ts";
 import { type KernelTable, makeKernelTable, type Workplace } from "../kernels.ts";
+import type { LayerGround } from "../layer.ts";
 import { makeRangeReader } from "../seen-range.ts";
 import type { NodeHost } from "./node-host.ts";
 
@@ -32,8 +34,7 @@ function makeRoom(arena: Arena): (bytes: number) => number {
 
 function workplaceBeside(
   host: NodeHost,
-  arena: Arena,
-  kernels: Workplace["kernels"],
+  { arena, kernels, track }: LayerGround,
   ranges: Workplace["ranges"],
 ): Workplace {
   const [inputRoom, outputRoom] = [makeRoom(arena), makeRoom(arena)];
@@ -49,6 +50,7 @@ function workplaceBeside(
   return {
     arena,
     kernels,
+    track,
     ranges,
     bringIn(addresses, bytes) {
       const block = inputRoom(bytes.reduce((sum, each) => sum + aligned(each), 0));
@@ -70,10 +72,12 @@ function workplaceBeside(
 
 export async function installBeside(host: NodeHost): Promise<NodeInstallation> {
   const arena = makeArena();
-  const kernels = await loadKernels(chooseLevel("auto"), arena.memory);
+  const level = chooseLevel("auto");
+  const kernels = await loadKernels(level, arena.memory);
   const ranges = await makeRangeReader(arena.memory);
   const names = placeNames(host);
-  const table = makeKernelTable(host, workplaceBeside(host, arena, kernels, ranges), names);
+  const ground = { arena, kernels, track: openTrack({ arena, kernels, level }) };
+  const table = makeKernelTable(host, workplaceBeside(host, ground, ranges), names);
   const domain = placeDomain(host, table, names, (callbacks) =>
     callbacks.map(({ parameters, answers, call }) => host.callback(parameters, answers, call)),
   );

@@ -3,9 +3,11 @@
 
 import { chooseLevel, loadKernels } from "../../../../custom-ops/kernels/load.ts";
 import { margin } from "../../../../runtime/arena.ts";
+import { openTrack } from "../../../../runtime/race.ts";
 import { AdderNetError } from "../../../core/errors.ts";
 import { type Callback, placeDomain, placeNames } from "../domain.ts";
 import { type KernelTable, makeKernelTable, type Workplace } from "../kernels.ts";
+import type { LayerGround } from "../layer.ts";
 import { statusFail } from "../ort-api.ts";
 import { takeStatus } from "../ort-host.ts";
 import { makeRangeReader } from "../seen-range.ts";
@@ -40,15 +42,12 @@ function addEntries(table: WebAssembly.Table, entries: readonly Callback[]): num
   });
 }
 
-function workplaceIn(
-  arena: Workplace["arena"],
-  kernels: Workplace["kernels"],
-  ranges: Workplace["ranges"],
-): Workplace {
+function workplaceIn({ arena, kernels, track }: LayerGround, ranges: Workplace["ranges"]): Workplace {
   let scratch = { address: 0, bytes: 0 };
   return {
     arena,
     kernels,
+    track,
     ranges,
     bringIn(addresses, bytes) {
       for (const [index, address] of addresses.entries()) {
@@ -87,11 +86,13 @@ export async function install(seen: SeenInstance): Promise<WebInstallation> {
   const functions = tableIn(instance);
   const api = findOrtApi(memory, functions);
   const host = makeWebHost(memory, functions, api);
-  const kernels = await loadKernels(chooseLevel("auto"), memory);
+  const level = chooseLevel("auto");
+  const kernels = await loadKernels(level, memory);
   const names = placeNames(host);
   const arena = makeHeap(host, memory);
   const ranges = await makeRangeReader(memory);
-  const table = makeKernelTable(host, workplaceIn(arena, kernels, ranges), names);
+  const ground = { arena, kernels, track: openTrack({ arena, kernels, level }) };
+  const table = makeKernelTable(host, workplaceIn(ground, ranges), names);
   const domain = placeDomain(host, table, names, (callbacks) => addEntries(functions, callbacks));
   const asked = new Set<string>();
   seen.onEntry = (options, value) => {
