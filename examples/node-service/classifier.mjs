@@ -74,4 +74,11 @@ parentPort.on("message", async (job) => {
     parentPort.postMessage({ failure: { message, status } });
   }
 });
+// The first run plans and packs: nobody has to wait for it.
+const blank = {
+  type: "float32",
+  data: new Float32Array(channels * height * width),
+  dims: [1, channels, height, width],
+};
+await session.run({ [session.inputNames[0]]: blank });
 parentPort.postMessage({ ready: { input: [channels, height, width] } });
