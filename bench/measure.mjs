@@ -18,10 +18,13 @@ const image = imageFor(network);
 const read = (file) => new Uint8Array(readFileSync(join(folder, file)));
 const report = (text) => process.stderr.write(`\r\x1b[K  ${text}`);
 
-/** Engine and file of every candidate; those with `forms` take the fastest of several files. */
+/**
+ * Engine and file of every candidate, and whose exact answer it is measured against; `exact`: what its own file means, where that is
+ * another. Those with `forms` take the fastest of several files.
+ */
 const candidates = {
   "ours fp32": { engine: "addernet", file: "adder.onnx", twin: "adder" },
-  "ours int8": { engine: "addernet", file: "adder int8.onnx", twin: "adder", isInt8: true },
+  "ours int8": { engine: "addernet", file: "adder int8.onnx", twin: "adder", exact: "adder int8" },
   "web CNN fp32": { engine: "web", file: "cnn.onnx", twin: "cnn" },
   "web CNN int8": { engine: "web", forms, twin: "cnn", isInt8: true },
   "node CNN fp32": { engine: "node", file: "cnn.onnx", twin: "cnn" },
@@ -83,18 +86,25 @@ function toleranceFor(name) {
   return candidates[name].isInt8 ? tolerances.int8 : tolerances.float;
 }
 
-/** How far every engine is from its twin's exact answer. Throws for one that computes something else. */
+/** Largest difference from an exact answer, as a share of its largest magnitude. */
+function errorOf(answer, file) {
+  const exact = new Float64Array(read(`${file}.exact`).buffer);
+  const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const worst = exact.reduce((most, value, index) => Math.max(most, Math.abs(value - answer[index])), 0);
+  return worst / largest;
+}
+
+/** How far every engine is from its twin's exact answer. Throws for one that computes something else than its file means. */
 async function checkAnswers(opened) {
   const errors = {};
   for (const [name, { run }] of opened) {
-    const exact = new Float64Array(read(`${candidates[name].twin}.exact`).buffer);
+    const { twin, exact = twin } = candidates[name];
     const answer = await run();
-    const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const worst = exact.reduce((most, value, index) => Math.max(most, Math.abs(value - answer[index])), 0);
-    errors[name] = worst / largest;
-    if (errors[name] < toleranceFor(name)) continue;
+    errors[name] = errorOf(answer, twin);
+    const error = errorOf(answer, exact);
+    if (error < toleranceFor(name)) continue;
     throw new Error(
-      `${network}: ${name} is off by ${errors[name]} of the largest output: it computes something else`,
+      `${network}: ${name} is off by ${error} of the largest output: it computes something else`,
     );
   }
   return errors;

@@ -95,7 +95,8 @@ async function main() {
   const nodes = values.node.split(",");
   const report = await measureAll({ nets, nodes, threads, quick: values.quick }, { earlier, save });
   process.stdout.write(toMarkdown(report, networks));
-  if (report.results.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+  const hasFailed = ({ network }) => nets.includes(network);
+  if (report.results.some(({ failures }) => failures.some(hasFailed))) process.exitCode = 1;
 }
 
 await main().catch((error) => {
