@@ -29,13 +29,13 @@ export const blockSize = (bytes: number): number =>
   Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
 
 /** A shared memory reserves its maximum at once, and some hosts have less room than others. */
-function makeSharedMemory(): WebAssembly.Memory {
-  for (let maximum = largestPages; maximum > smallestReserve; maximum /= 2) {
+function makeSharedMemory(most: number): WebAssembly.Memory {
+  for (let maximum = most; maximum > smallestReserve; maximum = Math.ceil(maximum / 2)) {
     try {
       return new WebAssembly.Memory({ initial: 1, maximum, shared: true });
     } catch {}
   }
-  return new WebAssembly.Memory({ initial: 1, maximum: smallestReserve, shared: true });
+  return new WebAssembly.Memory({ initial: 1, maximum: Math.min(most, smallestReserve), shared: true });
 }
 
 /** Adds a span to free ones in the order of their addresses, joined with its neighbours. */
@@ -79,11 +79,10 @@ export function makeBlocks(free: Span[], grow: (size: number) => void): Omit<Are
   };
 }
 
-/** A memory with an allocator. Address 0 is never handed out: kernels read it as "none". */
-export function makeArena(isShared = false): Arena {
-  const memory = isShared
-    ? makeSharedMemory()
-    : new WebAssembly.Memory({ initial: 1, maximum: largestPages });
+/** A memory of at most `limit` bytes with an allocator. Address 0 is never handed out: kernels read it as "none". */
+export function makeArena(isShared = false, limit = Number.POSITIVE_INFINITY): Arena {
+  const maximum = Math.min(largestPages, Math.floor(limit / pageBytes));
+  const memory = isShared ? makeSharedMemory(maximum) : new WebAssembly.Memory({ initial: 1, maximum });
   const free: Span[] = [{ start: margin, end: pageBytes - margin }];
 
   function grow(size: number): void {
@@ -96,7 +95,7 @@ export function makeArena(isShared = false): Arena {
     } catch (cause) {
       throw new AdderNetError("ADN_LIMIT", `no memory for ${size - atEnd} more bytes`, {
         found: `${before} bytes in use`,
-        fix: "use a smaller batch or input",
+        fix: "use a smaller batch or input, or raise the session's memory if it was limited",
         cause,
       });
     }

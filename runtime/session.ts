@@ -48,6 +48,11 @@ export interface SessionOptions {
    * do not depend on it; floats may differ in their last bits.
    */
   readonly kernels?: "measured" | "predicted";
+  /**
+   * Most bytes of WebAssembly memory for weights and values together; 4 GiB unless given. A plan that needs more is ADN_LIMIT, before
+   * anything is computed, and the session goes on with what fits.
+   */
+  readonly memory?: number;
   /** Bytes of a file beside the model, for weights kept outside it. */
   readonly externalData?: ReadExternalData;
 }
@@ -81,7 +86,9 @@ export interface Session {
 /** Plans kept per session; the one used longest ago goes first. */
 const mostPlans = 8;
 const kernelChoices = ["measured", "predicted"];
-const knownOptions = ["simd", "threads", "kernels", "externalData"];
+const knownOptions = ["simd", "threads", "kernels", "memory", "externalData"];
+/** What one page of WebAssembly memory takes: less is no memory. */
+const leastMemory = 65536;
 
 interface CachedPlan {
   readonly plan: Plan;
@@ -122,7 +129,7 @@ function requireOptions(options: SessionOptions): void {
   if (unknown !== undefined) {
     throw new AdderNetError("ADN_USAGE", `no option "${unknown}"`, { expected: knownOptions.join(", ") });
   }
-  const { simd = "auto", threads = 1, kernels = "measured" } = options;
+  const { simd = "auto", threads = 1, kernels = "measured", memory = leastMemory } = options;
   if (simd !== "auto" && !simdLevels.includes(simd)) {
     throw new AdderNetError("ADN_USAGE", "simd is unknown", {
       expected: ["auto", ...simdLevels].join(", "),
@@ -130,6 +137,12 @@ function requireOptions(options: SessionOptions): void {
     });
   }
   requireThreadCount(threads);
+  if (!(memory >= leastMemory)) {
+    throw new AdderNetError("ADN_USAGE", "memory is too little", {
+      expected: `at least ${leastMemory} bytes`,
+      found: String(memory),
+    });
+  }
   if (!kernelChoices.includes(kernels)) {
     throw new AdderNetError("ADN_USAGE", "kernels is unknown", {
       expected: kernelChoices.join(", "),
@@ -303,7 +316,7 @@ export async function createExecutor(model: Model, options: SessionOptions = {})
   requireSupported(model, facts);
   const level = chooseLevel(options.simd ?? "auto");
   const threads: Threads = { choice: chooseThreads(options.threads ?? 1) };
-  const arena = makeArena(threads.choice.most > 1);
+  const arena = makeArena(threads.choice.most > 1, options.memory);
   const kernels = await loadKernels(level, arena.memory);
   let state: State | undefined = {
     model,

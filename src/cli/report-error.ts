@@ -12,6 +12,15 @@ const systemCodes: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a folder",
   ENOSPC: "the disk is full",
   EROFS: "the file system is read-only",
+  EDQUOT: "the quota of the disk is used up",
+  EFBIG: "the file would be larger than files may be here",
+  EIO: "the disk fails",
+  EPERM: "the system does not permit it",
+  EBUSY: "it is in use",
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+  ENAMETOOLONG: "the name is too long",
+  ELOOP: "its links go round in circles",
 };
 
 /** What engines say when a length in a file asks for more memory than there can be. */

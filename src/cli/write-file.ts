@@ -77,6 +77,15 @@ export function checkOutput(path: string, inputs: readonly string[] = []): void 
   }
 }
 
+/** A failure to write does not say which file it was: a full disk. */
+function writeNew(temporary: string, bytes: Uint8Array | string, meant: string): void {
+  try {
+    writeFileSync(temporary, bytes, { flag: "wx" });
+  } catch (error) {
+    throw Object.assign(error as Error, { path: meant });
+  }
+}
+
 /** Writes all files, or none: each beside its place first, then renamed, the last one last. */
 export function writeFiles(files: readonly OutputFile[]): void {
   const written: { temporary: string; target: string }[] = [];
@@ -85,7 +94,7 @@ export function writeFiles(files: readonly OutputFile[]): void {
       const target = statOf(path) ? realpathSync(path) : resolve(path);
       const temporary = pendingPath(dirname(target), basename(target));
       written.push({ temporary, target });
-      writeFileSync(temporary, bytes, { flag: "wx" });
+      writeNew(temporary, bytes, path);
     }
     for (const { temporary, target } of written) finishPending(temporary, target);
   } finally {

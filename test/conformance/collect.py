@@ -207,7 +207,7 @@ OLD_FORMS = [
         {"mode": "nearest"},
         [ramp(1, 2, 3, 3), numpy.array([], numpy.float32), numpy.array([1, 1, 2, 2], numpy.float32)],
     ),
-    ("Cast", 12, {"to": 1}, [ramp(2, 3)]),
+    *(("Cast", opset, {"to": 1}, [ramp(2, 3)]) for opset in (8, 12, 18, 20, 22, 23, 24, 26)),
 ]
 
 

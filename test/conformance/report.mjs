@@ -51,6 +51,7 @@ function tidied(reason, opType) {
     .replace(/^[^:]*\.onnx?: /, "")
     .replace(new RegExp(`: ${opType}: `), ": ")
     .replace(/no reference for \w+ "[^"]*"/, "not computed by references")
+    .replace(/no cast from \w+ to \w+/, "a cast to or from strings, float8, 4 or 2 bits")
     .replace(/ ""/g, "")
     .replace(/\|/g, "/");
 }

@@ -1,0 +1,54 @@
+// SUPPORTED-OPS.md speaks of every op there is, and of no failure. With the gathered cases at hand one op is run again.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { expect, it } from "vitest";
+import { standardOps } from "../../custom-ops/index.ts";
+import { loweringOf } from "../../runtime/lowerings.ts";
+
+const page = readFileSync(resolve(import.meta.dirname, "../../SUPPORTED-OPS.md"), "utf8");
+const rows = page
+  .split("\n")
+  .filter((line) => /^\| [A-Z]\w+ \| \d/.test(line))
+  .map((line) => line.split("|").map((cell) => cell.trim()));
+
+it("lists every standard op, and none that is gone", () => {
+  const listed = new Set(rows.map(([, op]) => op!));
+  expect([...listed].sort()).toEqual(standardOps.map(({ opType }) => opType).sort());
+});
+
+it("claims references and kernels where there are some, each proven by a case", () => {
+  const definitions = new Map(standardOps.map((op) => [op.opType, op]));
+  for (const [, op, opsets, , references, ...kernels] of rows) {
+    const where = `${op} ${opsets}`;
+    const { reference } = definitions.get(op!)!;
+    const hasKernel = loweringOf({ domain: "", opType: op! }) !== undefined;
+    if (reference === undefined) expect(references, where).toBe("–");
+    else expect(Number(references), where).toBeGreaterThan(0);
+    for (const kernel of kernels.slice(0, 2)) {
+      if (hasKernel) expect(Number(kernel), where).toBeGreaterThan(0);
+      else expect(kernel, where).toBe("–");
+    }
+    expect(Number(kernels[2]), where).toBeGreaterThan(0);
+  }
+});
+
+it("tells of no failure", () => {
+  expect(page).toMatch(/ \d{4,} runs, 0 failures\./);
+});
+
+const { ADDERNET_ONNX_TESTS, XDG_CACHE_HOME } = process.env;
+const folder =
+  ADDERNET_ONNX_TESTS ?? join(XDG_CACHE_HOME || join(homedir(), ".cache"), "addernet", "onnx-tests");
+
+it.skipIf(!existsSync(join(folder, "index.json")))(
+  "LeakyRelu passes again (with `npm run conformance:fetch`)",
+  () => {
+    const { stdout } = spawnSync(process.execPath, [join(import.meta.dirname, "run.mjs"), "--op", "LeakyRelu"], {
+      encoding: "utf8",
+    });
+    expect(stdout).toMatch(/^\d+ runs of cases, 0 failures$/m);
+  },
+);
