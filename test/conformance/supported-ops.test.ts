@@ -46,9 +46,13 @@ const folder =
 it.skipIf(!existsSync(join(folder, "index.json")))(
   "LeakyRelu passes again (with `npm run conformance:fetch`)",
   () => {
-    const { stdout } = spawnSync(process.execPath, [join(import.meta.dirname, "run.mjs"), "--op", "LeakyRelu"], {
-      encoding: "utf8",
-    });
+    const { stdout } = spawnSync(
+      process.execPath,
+      [join(import.meta.dirname, "run.mjs"), "--op", "LeakyRelu"],
+      {
+        encoding: "utf8",
+      },
+    );
     expect(stdout).toMatch(/^\d+ runs of cases, 0 failures$/m);
   },
 );
