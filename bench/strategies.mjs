@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { convert } from "../dist/converter/index.js";
+import { naturalImages } from "./draws.mjs";
 import { mixedNet } from "./mixed-net.mjs";
 import { imageFor, samplesFor } from "./networks.mjs";
 import { quantizeAdder } from "./quantize-adder.mjs";
@@ -52,6 +53,8 @@ async function prepare(nets) {
     const own = nets.filter((net) => net.split("-")[0] === name);
     if (own.every((net) => existsSync(fileOf(net)))) continue;
     const { adder } = await buildTwins(name);
+    const [input] = adder.model.graph.inputs;
+    adder.model.graph.inputs = [{ ...input, type: { ...input.type, shape: feedOf(name).dims } }];
     const { model, bytes } = await convert(adder.model, { check: false });
     writeFileSync(fileOf(name), bytes);
     if (!own.includes(`${name}-int8`)) continue;
@@ -62,7 +65,14 @@ async function prepare(nets) {
 
 const bytesOf = (net) => (net === "mixed" ? mixedNet().bytes : readFileSync(fileOf(net)));
 
-const feedOf = (net) => (net === "mixed" ? mixedNet().feed : imageFor(net.split("-")[0]));
+/** Height and width of images for nets whose function bodies would want gigabytes. */
+const smaller = { resnet18: 64 };
+
+function feedOf(net) {
+  if (net === "mixed") return mixedNet().feed;
+  const [name] = net.split("-");
+  return smaller[name] === undefined ? imageFor(name) : naturalImages([1, 3, smaller[name]], 11);
+}
 
 /** One child: a session under one strategy, which runs when it is told to. */
 async function serve({ engine, net, strategy }) {
