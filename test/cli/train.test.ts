@@ -135,6 +135,16 @@ describe("addernet train", () => {
     expect(Number(found.stdout)).toBeCloseTo(history.at(-1).validation.accuracy, 2);
   });
 
+  it("leaves a page with curves, a histogram for every layer, and the filters of the first", () => {
+    const page = bytesOf("whole.html").toString();
+    expect(page.match(/<figcaption>(loss|accuracy)</g)).toHaveLength(2);
+    for (const name of ["conv1.adder", "conv2.adder", "conv3.adder", "fc1.adder", "fc2.adder"]) {
+      expect(page).toMatch(new RegExp(`${name}: (Laplace|Gauss) fits better`));
+    }
+    expect(page).toMatch(/Filters of conv1\.adder/);
+    expect(page).not.toMatch(/NaN|undefined|https?:/);
+  });
+
   it("leaves metrics as JSON lines", () => {
     const lines = bytesOf("whole.metrics.jsonl")
       .toString()

@@ -35,6 +35,7 @@ import { openData, toDataset } from "../train/images.ts";
 import { accuracyOf, fused, type LowBitsStart, quantizeTrained, startLowBits } from "../train/low-bits.ts";
 import { checkSource, openNetwork } from "../train/network.ts";
 import { augmentationsOf, gradientsOf, lossOf, optimizerOf, scheduleOf, withUsual } from "../train/recipe.ts";
+import { reportPage } from "../train/report.ts";
 import { openTeacher } from "../train/teacher.ts";
 import { epochLine, makePace, percent } from "../train/telling.ts";
 import { writeFiles } from "../write-file.ts";
@@ -232,6 +233,16 @@ async function finishLowBits({ given, trainingSamples: samples, normalisation, c
     : quantizeTrained(model, given.bits, { samples, normalisation }, context);
 }
 
+function reportOf({ given, trainer, training, validation, files }: Run, metrics: MetricsLog): string {
+  return reportPage({
+    title: `${given.arch ?? given.model} on ${given.data}: ${files.model}`,
+    settings: decisiveFlags(given),
+    lines: metrics.lines(),
+    trainer,
+    data: validation ?? training,
+  });
+}
+
 /** What codes got right at a step, where it was measured. */
 function accuracyIn(metrics: MetricsLog, at: number): number | null {
   const line = metrics.lines().findLast(({ kind, step }) => kind === "codes" && step === at);
@@ -245,7 +256,7 @@ export const trainCommand = defineCommand({
   flags: trainFlags,
   notes: [
     `Architectures: ${listArchitectures().join(", ")}.`,
-    "Beside OUT.onnx stand OUT.safetensors (the weights), OUT.metrics.jsonl and OUT.checkpoint. A run that was interrupted,\nhowever it ended, goes on with --resume and makes the same bits as one that was not.",
+    "Beside OUT.onnx stand OUT.safetensors (the weights), OUT.metrics.jsonl, OUT.html (curves, weights, filters)\nand OUT.checkpoint. A run that was interrupted, however it ended, goes on with --resume and makes the same bits as one that was not.",
     "AdderNet's recipe is the default: full-precision gradients of weights, clamped ones of inputs, the layer-wise rate, cosine.",
   ],
   examples: [
@@ -268,12 +279,14 @@ export const trainCommand = defineCommand({
       }
       const { history, step } = await runEpochs(run, checkpoint?.state, metrics);
       const codes = await write(run, metrics, step);
+      writeFiles([{ path: files.report, bytes: reportOf(run, metrics) }]);
       const last = history.at(-1)!;
       return {
         text: textTable([
           ["model", files.model],
           ...(codes ? [[`${given.bits}-bit codes`, codes]] : []),
           ["weights", files.weights],
+          ["report", files.report],
           ["loss", last.loss.toFixed(4)],
           ["training accuracy", percent(last.accuracy)],
           ...(last.validation ? [["validation accuracy", percent(last.validation.accuracy)]] : []),
@@ -289,6 +302,7 @@ export const trainCommand = defineCommand({
           },
           weights: files.weights,
           metrics: files.metrics,
+          report: files.report,
           checkpoint: files.checkpoint,
           settings: decisiveFlags(given),
           threads: trainer.threads,
