@@ -261,7 +261,7 @@ export const trainCommand = defineCommand({
   ],
   examples: [
     "addernet train --arch lenet5-bn --data mnist --epochs 50 --out lenet.onnx",
-    "addernet train --model r20.onnx --data cifar10 --epochs 1 --learning-rate 0.01 --out tuned.onnx",
+    "addernet train --model r20.onnx --data cifar10 --epochs 1 --learning-rate 0.0001 --out tuned.onnx",
     "addernet train --arch resnet20 --init r20.pth --teacher cnn.onnx --data cifar10 --epochs 10 --out student.onnx",
     "addernet train --arch lenet5-bn --data mnist --out lenet.onnx --resume",
   ],
