@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -53,7 +53,7 @@ async function startBoard(
 ): Promise<Board> {
   const home = join(folder.path, name);
   const bin = join(home, "bin");
-  mkdirSync(bin, { recursive: true });
+  for (const each of [bin, join(home, "tmp")]) mkdirSync(each, { recursive: true });
   for (const [program, target] of Object.entries(programs)) symlinkSync(target, join(bin, program));
   writeFileSync(join(home, "authorized_keys"), readFileSync(`${authorised}.pub`));
   const port = await freePort();
@@ -71,7 +71,7 @@ async function startBoard(
       "PasswordAuthentication no",
       "KbdInteractiveAuthentication no",
       "PermitRootLogin prohibit-password",
-      `SetEnv PATH=${bin} HOME=${home}`,
+      `SetEnv PATH=${bin} HOME=${home} TMPDIR=${join(home, "tmp")}`,
       "",
     ].join("\n"),
   );
@@ -91,16 +91,11 @@ async function startBoard(
 const programOf = (name: string): string =>
   execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
 
-/** What a board's process would leave: files of ours in its home and in the temporary folder, and processes that run our code. */
+/** What a board's process would leave: files in its home and in its temporary folder. */
 function leftOvers(name: string): string[] {
   const home = join(folder.path, name);
-  const files = readdirSync(home).filter(
-    (file) => !["bin", "sshd_config", "authorized_keys", "pid"].includes(file),
-  );
-  const temporary = readdirSync(tmpdir()).filter(
-    (file) => /addernet/.test(file) && !/^addernet-test-/.test(file),
-  );
-  return [...files, ...temporary];
+  const given = ["bin", "tmp", "sshd_config", "authorized_keys", "pid"];
+  return [...readdirSync(home).filter((file) => !given.includes(file)), ...readdirSync(join(home, "tmp"))];
 }
 
 function runningThere(): string[] {
