@@ -3,6 +3,7 @@
 import { createExecutor } from "../dist/runtime/index.js";
 import { intsAttribute } from "../dist/src/core/ir/attributes.js";
 import { makeNode } from "../dist/src/core/ir/edit.js";
+import { newModel } from "../dist/src/core/ir/new-model.js";
 import { adderWeight, naturalImages, uniformFrom } from "./draws.mjs";
 import { measureRoofline } from "./roofline.mjs";
 import { quantile } from "./statistics.mjs";
@@ -26,18 +27,8 @@ function layerModel([channels, filters, kernel, size]) {
   const weights = Float32Array.from({ length: filters * channels * kernel ** 2 }, () => adderWeight(uniform));
   const pads = intsAttribute(new Array(4).fill((kernel - 1) / 2));
   const info = (name, shape) => ({ name, type: { kind: "tensor", elemType: "float32", shape } });
-  return {
-    irVersion: 8,
-    producerName: "bench",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 17],
-      ["addernet", 1],
-    ]),
-    graph: {
+  return newModel(
+    {
       name: "layer",
       inputs: [info("x", [1, channels, size, size])],
       outputs: [info("y", [1, filters, size, size])],
@@ -46,12 +37,9 @@ function layerModel([channels, filters, kernel, size]) {
         makeNode("Adder2d", ["positive", "w"], ["y"], [["pads", pads]], { domain: "addernet" }),
       ],
       initializers: new Map([["w", { type: "float32", data: weights, dims }]]),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 17, addernet: 1 },
+  );
 }
 
 async function measureLayer(layer) {

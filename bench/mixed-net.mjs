@@ -1,6 +1,7 @@
 // A net in which adder layers alternate with ops that our kernels do not cover: what a partition has to cut most often.
 
 import { attachFunctions } from "../dist/custom-ops/attach-functions.js";
+import { newModel } from "../dist/src/core/ir/new-model.js";
 import { encodeModel } from "../dist/src/core/onnx/index.js";
 import { uniformFrom } from "./draws.mjs";
 
@@ -42,29 +43,16 @@ export function mixedNet() {
     );
     value = `e${block}`;
   }
-  const model = {
-    irVersion: 8,
-    producerName: "bench",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 17],
-      ["addernet", 1],
-    ]),
-    graph: {
+  const model = newModel(
+    {
       name: "mixed",
       inputs: [{ name: "x", type }],
       outputs: [{ name: value, type }],
       nodes,
       initializers,
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 17, addernet: 1 },
+  );
   attachFunctions(model);
   return { bytes: encodeModel(model).bytes, feed: tensor(type.shape, () => next() * 2 - 1) };
 }

@@ -3,6 +3,7 @@
 import { isFloat } from "../../src/core/dtype.ts";
 import { AdderNetError } from "../../src/core/errors.ts";
 import type { Dim, Model } from "../../src/core/ir/model.ts";
+import { newModel } from "../../src/core/ir/new-model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { type Checkpoint, checkpointError } from "../checkpoints/checkpoint.ts";
 import { asFloat32, normaliseNames } from "../checkpoints/normalise-names.ts";
@@ -183,29 +184,16 @@ function misfit(arch: string, { graph }: Candidate, source: Source): Error {
 
 function toModel(arch: string, { graph, inputDims }: Candidate): Model {
   const output: readonly Dim[] = [inputDims[0]!, graph.classes];
-  return {
-    irVersion: 8,
-    producerName: "addernet",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 17],
-      ["addernet", 1],
-    ]),
-    graph: {
+  return newModel(
+    {
       name: arch,
       inputs: [{ name: inputName, type: { kind: "tensor", elemType: "float32", shape: inputDims } }],
       outputs: [{ name: outputName, type: { kind: "tensor", elemType: "float32", shape: output } }],
       nodes: [...graph.nodes],
       initializers: new Map(graph.initializers),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 17, addernet: 1 },
+  );
 }
 
 /**

@@ -6,6 +6,7 @@ import { AdderNetError } from "../core/errors.ts";
 import { intsAttribute } from "../core/ir/attributes.ts";
 import { makeNode } from "../core/ir/edit.ts";
 import type { Model, Node, ValueInfo } from "../core/ir/model.ts";
+import { newModel } from "../core/ir/new-model.ts";
 import { elementCount, float32Tensor, type Tensor } from "../core/tensor.ts";
 
 export interface CodeSpeed {
@@ -24,29 +25,16 @@ function modelOf(node: Node, x: Tensor, constants: Record<string, Tensor>): Mode
     name,
     type: { kind: "tensor", elemType, shape: xDims! },
   });
-  return {
-    irVersion: 8,
-    producerName: "addernet",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 17],
-      ["addernet", 1],
-    ]),
-    graph: {
+  return newModel(
+    {
       name: "layer",
       inputs: [info("x", x.type)],
       outputs: [{ name: "y" }],
       nodes: [node],
       initializers: new Map(Object.entries(constants)),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 17, addernet: 1 },
+  );
 }
 
 const adder = (opType: string, inputs: readonly string[]): Node =>

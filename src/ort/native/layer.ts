@@ -13,6 +13,7 @@ import type { DataType } from "../../core/dtype.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { nodeLabel } from "../../core/ir/attributes.ts";
 import type { Model, Node } from "../../core/ir/model.ts";
+import { newModel } from "../../core/ir/new-model.ts";
 import { elementCount, type Tensor } from "../../core/tensor.ts";
 
 /** Where layers are computed; on the track kernels that are nearly as fast race. */
@@ -74,29 +75,16 @@ const alignment = 64;
 
 function modelOf({ node, constants, types }: LayerSource): Model {
   const feeds = node.inputs.filter((name) => name !== "" && !constants.has(name));
-  const model: Model = {
-    irVersion: 8,
-    producerName: "",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 17],
-      ["addernet", 1],
-    ]),
-    graph: {
+  const model: Model = newModel(
+    {
       name: "",
       inputs: feeds.map((name) => ({ name, type: { kind: "tensor", elemType: types.get(name)! } })),
       outputs: [{ name: node.outputs[0]! }],
       nodes: [node],
       initializers: new Map(constants),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 17, addernet: 1 },
+  );
   // Inputs that only a function body needs cost time.
   detachFunctions(model);
   return model;

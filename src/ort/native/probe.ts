@@ -6,6 +6,7 @@ import { QLinearAdder2d } from "../../../custom-ops/qlinear-adder2d.ts";
 import { AdderNetError } from "../../core/errors.ts";
 import { floatAttribute, intAttribute, intsAttribute } from "../../core/ir/attributes.ts";
 import type { Attribute, Model, Node } from "../../core/ir/model.ts";
+import { newModel } from "../../core/ir/new-model.ts";
 import { encodeModel } from "../../core/onnx/index.ts";
 import type { OpDefinition } from "../../core/ops/define-op.ts";
 import { elementCount, type Tensor } from "../../core/tensor.ts";
@@ -67,18 +68,8 @@ const outputs = nodes.map(({ outputs: [name] }) => name!);
 
 function probeModel(): Uint8Array {
   const shape = ["N", 3, 6, "W"];
-  const model: Model = {
-    irVersion: 8,
-    producerName: "addernet",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([
-      ["", 13],
-      ["addernet", 1],
-    ]),
-    graph: {
+  const model: Model = newModel(
+    {
       name: "probe",
       inputs: [
         { name: "x", type: { kind: "tensor", elemType: "float32", shape } },
@@ -87,12 +78,9 @@ function probeModel(): Uint8Array {
       outputs: outputs.map((name) => ({ name })),
       nodes: [...nodes],
       initializers: new Map(Object.entries(constants)),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 13, addernet: 1 },
+  );
   const type = (opType: string) =>
     ({ Adder2d: "float32", AdderInteger2d: "int32", QLinearAdder2d: "uint8" })[opType] as "float32";
   model.graph.outputs = nodes.map(({ opType, outputs: [name] }) => ({

@@ -2,6 +2,7 @@
 
 import { AdderNetError } from "../../../core/errors.ts";
 import type { Model } from "../../../core/ir/model.ts";
+import { newModel } from "../../../core/ir/new-model.ts";
 import { encodeModel } from "../../../core/onnx/index.ts";
 import type { OrtModule, OrtSession } from "../../ort-module.ts";
 import type { NativeEngine, NativeSession } from "../engine.ts";
@@ -13,15 +14,8 @@ import { configKey, type SeenInstance, seenInstances } from "./watch.ts";
 /** A model of one ReLU: creating a session of it starts onnxruntime. */
 function smallestModel(): Uint8Array {
   const type = { kind: "tensor", elemType: "float32", shape: [1] } as const;
-  const model: Model = {
-    irVersion: 8,
-    producerName: "addernet",
-    producerVersion: "",
-    domain: "",
-    modelVersion: 0n,
-    docString: "",
-    opsetImports: new Map([["", 13]]),
-    graph: {
+  const model: Model = newModel(
+    {
       name: "start",
       inputs: [{ name: "x", type }],
       outputs: [{ name: "y", type }],
@@ -29,12 +23,9 @@ function smallestModel(): Uint8Array {
         { opType: "Relu", domain: "", name: "y", inputs: ["x"], outputs: ["y"], attributes: new Map() },
       ],
       initializers: new Map(),
-      overridable: [],
-      valueInfo: new Map(),
     },
-    functions: [],
-    metadata: new Map(),
-  };
+    { "": 13 },
+  );
   return encodeModel(model).bytes;
 }
 
