@@ -5,6 +5,15 @@ import type { Tensor } from "../core/tensor.ts";
 import type { Samples } from "./data-sets/samples.ts";
 import { batchReader, type Normalisation } from "./evaluate.ts";
 import type { ModelInput } from "./feeds.ts";
+import * as types from "./flag-types.ts";
+
+export const calibrationBatchFlag = {
+  batch: {
+    type: types.positiveInteger,
+    placeholder: "N",
+    help: "images per run (default: 8, fewer where images are large)",
+  },
+} as const;
 
 export interface CalibrationImages {
   readonly samples: Samples;

@@ -5,7 +5,7 @@ import { AdderNetError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { FlagType } from "./command.ts";
 import { recogniseMessage } from "./doctor/error-messages.ts";
-import { positiveInteger } from "./flag-types.ts";
+import * as types from "./flag-types.ts";
 import type { ModelFile } from "./read-model.ts";
 
 export interface Engine {
@@ -19,7 +19,7 @@ export type Threads = number | "auto";
 
 export const threadCount: FlagType<Threads> = {
   expects: "an integer >= 1, or auto",
-  parse: (given) => (given === "auto" ? "auto" : positiveInteger.parse(given)),
+  parse: (given) => (given === "auto" ? "auto" : types.positiveInteger.parse(given)),
 };
 
 interface EngineOptions {
@@ -144,6 +144,17 @@ export const engines = {
 
 export type EngineName = keyof typeof engines;
 export const engineNames = Object.keys(engines) as EngineName[];
+
+/** Flags of the commands that run a model with an engine of the user's choice. */
+export const engineFlags = {
+  engine: {
+    type: types.oneOf(...engineNames),
+    placeholder: engineNames.join("|"),
+    default: "addernet",
+    help: "what runs the model; ort and ort-web are onnxruntime-node and -web with our kernels registered",
+  },
+  threads: { type: threadCount, placeholder: "N", help: "threads for our kernels, or auto" },
+} as const;
 
 /** Starts an engine, does the work, and stops the engine however the work ends. */
 export async function withEngine<T>(

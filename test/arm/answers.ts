@@ -14,7 +14,14 @@ import { movementCases } from "../core/suites/movement.ts";
 import { cases as quantizationCases } from "../core/suites/quantization.ts";
 import { cases as reductionCases } from "../core/suites/reductions.ts";
 import { cases as windowCases } from "../core/suites/windows.ts";
-import { type AdderCase, adderFeeds, adderModel, chosenCases, randomCase } from "../custom-ops/adder-case.ts";
+import {
+  type AdderCase,
+  adderFeeds,
+  adderModel,
+  chosenCases,
+  plain,
+  randomCase,
+} from "../custom-ops/adder-case.ts";
 import { codeCases, codeFeeds, codeModel } from "../custom-ops/qlinear-case.ts";
 
 interface Question {
@@ -32,10 +39,8 @@ const large: readonly AdderCase[] = [
     name: "64 of 3x3x64",
     x: [1, 64, 12, 12],
     w: [64, 64, 3, 3],
-    strides: [1, 1],
+    ...plain,
     pads: [1, 1, 1, 1],
-    dilations: [1, 1],
-    group: 1,
     bias: true,
     scale: true,
     min: 0,
@@ -44,10 +49,7 @@ const large: readonly AdderCase[] = [
     name: "fully connected",
     x: [2, 120, 1, 1],
     w: [84, 120, 1, 1],
-    strides: [1, 1],
-    pads: [0, 0, 0, 0],
-    dilations: [1, 1],
-    group: 1,
+    ...plain,
     scale: true,
   },
 ];

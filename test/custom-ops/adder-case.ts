@@ -22,7 +22,8 @@ export interface AdderCase {
   readonly max?: number;
 }
 
-const plain = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 } as const;
+/** A window that moves by one over an input without padding. */
+export const plain = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 } as const;
 
 export function outputDims({ x, w, strides, pads, dilations }: AdderCase): [number, number, number, number] {
   const length = (axis: 0 | 1) => {
@@ -127,18 +128,14 @@ function element(tensor: Tensor, dims: readonly number[], at: readonly number[])
   return (tensor.data as Float32Array)[index]!;
 }
 
-/** The formula of the op, term by term. */
-export function plainAdder2d(adder: AdderCase, { x, w, b, scale, z }: AdderTensors): Float64Array {
+/** At every output element [n, m, row, column] the terms of its window, added up; `x` is -1 in the padding. */
+export function windowSums(adder: AdderCase, term: (x: number, w: number) => number): Float64Array {
   const dims = outputDims(adder);
   const [, perGroup, kernelHeight, kernelWidth] = adder.w;
-  const [xData, wData] = [x.data as Float32Array, w.data as Float32Array];
   const [, channels, height, width] = adder.x;
   return Float64Array.from({ length: elementCount(dims) }, (_, index) => {
-    const column = index % dims[3];
-    const row = Math.floor(index / dims[3]) % dims[2];
-    const m = Math.floor(index / (dims[3] * dims[2])) % dims[1];
-    const n = Math.floor(index / (dims[3] * dims[2] * dims[1]));
-    let distance = 0;
+    const [n, m, row, column] = placeOf(index, dims);
+    let sum = 0;
     for (let c = 0; c < perGroup; c++) {
       const channel = Math.floor(m / (adder.w[0] / adder.group)) * perGroup + c;
       for (let i = 0; i < kernelHeight; i++) {
@@ -146,14 +143,35 @@ export function plainAdder2d(adder: AdderCase, { x, w, b, scale, z }: AdderTenso
           const y = row * adder.strides[0] + i * adder.dilations[0] - adder.pads[0];
           const at = column * adder.strides[1] + j * adder.dilations[1] - adder.pads[1];
           const isInside = y >= 0 && y < height && at >= 0 && at < width;
-          const value = isInside ? xData[((n * channels + channel) * height + y) * width + at]! : 0;
-          distance += Math.abs(value - wData[((m * perGroup + c) * kernelHeight + i) * kernelWidth + j]!);
+          sum += term(
+            isInside ? ((n * channels + channel) * height + y) * width + at : -1,
+            ((m * perGroup + c) * kernelHeight + i) * kernelWidth + j,
+          );
         }
       }
     }
-    const factor = scale === undefined ? 1 : (scale.data as Float32Array)[m]!;
-    const shift = b === undefined ? 0 : (b.data as Float32Array)[m]!;
-    const residual = z === undefined ? 0 : element(z, dims, [n, m, row, column]);
+    return sum;
+  });
+}
+
+/** [n, m, row, column] of an element. */
+function placeOf(index: number, dims: readonly [number, number, number, number]) {
+  const column = index % dims[3];
+  const row = Math.floor(index / dims[3]) % dims[2];
+  const m = Math.floor(index / (dims[3] * dims[2])) % dims[1];
+  return [Math.floor(index / (dims[3] * dims[2] * dims[1])), m, row, column] as const;
+}
+
+/** The formula of the op, term by term. */
+export function plainAdder2d(adder: AdderCase, { x, w, b, scale, z }: AdderTensors): Float64Array {
+  const dims = outputDims(adder);
+  const [xs, ws] = [x.data as Float32Array, w.data as Float32Array];
+  const distances = windowSums(adder, (at, tap) => Math.abs((at < 0 ? 0 : xs[at]!) - ws[tap]!));
+  return distances.map((distance, index) => {
+    const place = placeOf(index, dims);
+    const factor = scale === undefined ? 1 : (scale.data as Float32Array)[place[1]]!;
+    const shift = b === undefined ? 0 : (b.data as Float32Array)[place[1]]!;
+    const residual = z === undefined ? 0 : element(z, dims, place);
     const total = -distance * factor + shift + residual;
     return Math.min(
       Math.max(total, adder.min ?? Number.NEGATIVE_INFINITY),

@@ -11,7 +11,7 @@ import { intAttribute } from "../../src/core/ir/attributes.ts";
 import type { Attribute, Model } from "../../src/core/ir/model.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
 import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
-import { chosenCases, outputDims } from "./adder-case.ts";
+import { chosenCases, outputDims, plain as plainWindow } from "./adder-case.ts";
 import {
   type CodeCase,
   code,
@@ -101,10 +101,7 @@ const manyTaps: CodeCase = {
     name: "102,400 taps",
     x: [1, 2048, 10, 5],
     w: [3, 2048, 10, 5],
-    strides: [1, 1],
-    pads: [0, 0, 0, 0],
-    dilations: [1, 1],
-    group: 1,
+    ...plainWindow,
   },
   xZeroPoint: 0,
   yZeroPoint: 128,

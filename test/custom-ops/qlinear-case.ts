@@ -5,7 +5,7 @@ import type { Attribute, Model, Node, ValueInfo } from "../../src/core/ir/model.
 import { elementCount, float32Tensor, type Tensor } from "../../src/core/tensor.ts";
 import { emptyGraph, emptyModel } from "../core/one-node-model.ts";
 import { randomNumbers } from "../core/suites/op-case.ts";
-import { type AdderCase, chosenCases, outputDims, randomCase } from "./adder-case.ts";
+import { type AdderCase, chosenCases, outputDims, randomCase, windowSums } from "./adder-case.ts";
 
 /** Windows and shapes of an AdderCase, whose float parts are not used. */
 export interface CodeCase {
@@ -89,30 +89,10 @@ export function tensorsOf({ adder, levels, z }: CodeCase): CodeTensors {
 
 /** -Σ|X - W| term by term; taps in the padding meet the zero point. */
 export function plainCodeSums({ adder, xZeroPoint }: CodeCase, { x, w }: CodeTensors): Int32Array {
-  const dims = outputDims(adder);
-  const [, perGroup, kernelHeight, kernelWidth] = adder.w;
-  const [, channels, height, width] = adder.x;
   const [xs, ws] = [x.data as Uint8Array, w.data as Uint8Array];
-  return Int32Array.from({ length: elementCount(dims) }, (_, index) => {
-    const column = index % dims[3];
-    const row = Math.floor(index / dims[3]) % dims[2];
-    const m = Math.floor(index / (dims[3] * dims[2])) % dims[1];
-    const n = Math.floor(index / (dims[3] * dims[2] * dims[1]));
-    let sum = 0;
-    for (let c = 0; c < perGroup; c++) {
-      const channel = Math.floor(m / (adder.w[0] / adder.group)) * perGroup + c;
-      for (let i = 0; i < kernelHeight; i++) {
-        for (let j = 0; j < kernelWidth; j++) {
-          const y = row * adder.strides[0] + i * adder.dilations[0] - adder.pads[0];
-          const at = column * adder.strides[1] + j * adder.dilations[1] - adder.pads[1];
-          const isInside = y >= 0 && y < height && at >= 0 && at < width;
-          const code = isInside ? xs[((n * channels + channel) * height + y) * width + at]! : xZeroPoint;
-          sum -= Math.abs(code - ws[((m * perGroup + c) * kernelHeight + i) * kernelWidth + j]!);
-        }
-      }
-    }
-    return sum;
-  });
+  return Int32Array.from(
+    windowSums(adder, (at, tap) => -Math.abs((at < 0 ? xZeroPoint : xs[at]!) - ws[tap]!)),
+  );
 }
 
 /** Halves to even, by trying both neighbours. */

@@ -13,13 +13,12 @@ import {
   adderModel,
   chosenCases,
   outputDims,
+  plain,
   plainAdder2d,
   randomCase,
   tensorsOf,
 } from "../custom-ops/adder-case.ts";
 import { kernelCalls, largestError, levels } from "./compare.ts";
-
-const plain = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 } as const;
 
 /** Filters, pixels and taps on both sides of tile and chunk edges. */
 const edges: readonly AdderCase[] = [

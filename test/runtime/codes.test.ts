@@ -12,7 +12,7 @@ import { elementCount, float32Tensor, type Tensor } from "../../src/core/tensor.
 import { emptyGraph, emptyModel } from "../core/one-node-model.ts";
 import { randomNumbers } from "../core/suites/op-case.ts";
 import type { AdderCase } from "../custom-ops/adder-case.ts";
-import { outputDims } from "../custom-ops/adder-case.ts";
+import { outputDims, plain } from "../custom-ops/adder-case.ts";
 import {
   type CodeCase,
   code,
@@ -26,7 +26,6 @@ import {
 } from "../custom-ops/qlinear-case.ts";
 import { kernelCalls, levels } from "./compare.ts";
 
-const plain = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 } as const;
 const same = [1, 1, 1, 1] as const;
 
 /** Pixels and taps on both sides of blocks and segments, bands, and windows of all kinds. */

@@ -11,7 +11,7 @@ import { intsAttribute } from "../../src/core/ir/attributes.ts";
 import { makeNode } from "../../src/core/ir/edit.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { randomNumbers } from "../core/suites/op-case.ts";
-import { type AdderCase, adderModel, plainAdder2d } from "../custom-ops/adder-case.ts";
+import { type AdderCase, adderModel, plain, plainAdder2d } from "../custom-ops/adder-case.ts";
 import { kernelCalls } from "./compare.ts";
 
 const tensor = (dims: readonly number[], data: Float32Array): Tensor => ({ type: "float32", data, dims });
@@ -22,7 +22,8 @@ function contested(live: number, channels: number) {
     name: "contested",
     x: [1, channels, 12, 11],
     w: [9, channels, 3, 3],
-    ...{ strides: [1, 1], pads: [1, 1, 1, 1], dilations: [1, 1], group: 1 },
+    ...plain,
+    pads: [1, 1, 1, 1],
   };
   const count = 9 * channels * 9;
   const sizes = randomNumbers(count, channels);

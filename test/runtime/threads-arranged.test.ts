@@ -16,12 +16,18 @@ import { movementCases } from "../core/suites/movement.ts";
 import { type OpCase, randomNumbers, randomTensor } from "../core/suites/op-case.ts";
 import { cases as reductionCases } from "../core/suites/reductions.ts";
 import { cases as windowCases } from "../core/suites/windows.ts";
-import { type AdderCase, adderFeeds, adderModel, chosenCases, randomCase } from "../custom-ops/adder-case.ts";
+import {
+  type AdderCase,
+  adderFeeds,
+  adderModel,
+  chosenCases,
+  plain,
+  randomCase,
+} from "../custom-ops/adder-case.ts";
 import { codeCase, codeCases, codeFeeds, codeModel } from "../custom-ops/qlinear-case.ts";
 import { runArranged } from "./arranged.ts";
 import { levels } from "./compare.ts";
 
-const plain = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 } as const;
 const same = [1, 1, 1, 1] as const;
 
 /** Shapes with something to divide: several bands, images, groups, tiles of filters, and few pixels under many filters. */

@@ -5,11 +5,16 @@ import { AdderNetError } from "../../core/errors.ts";
 import type { Model } from "../../core/ir/model.ts";
 import { elementCount, type Tensor } from "../../core/tensor.ts";
 import { adderizeJson, adderizeText } from "../adderize-summary.ts";
-import { type CalibrationImages, imageCount, imageFeeds } from "../calibration-samples.ts";
+import {
+  type CalibrationImages,
+  calibrationBatchFlag,
+  imageCount,
+  imageFeeds,
+} from "../calibration-samples.ts";
 import { defineCommand, type Flags, type FlagValues } from "../command.ts";
 import type { Context } from "../context.ts";
 import { sha256 } from "../convert-summary.ts";
-import { cacheFolder } from "../data-sets/cache.ts";
+import { cacheFolder, dataFolderFlag } from "../data-sets/cache.ts";
 import { openUnlabelled } from "../data-sets/open.ts";
 import type { Samples } from "../data-sets/samples.ts";
 import { imageDims } from "../evaluate.ts";
@@ -54,11 +59,7 @@ const flags = {
   },
   seed: { type: types.integer, placeholder: "N", default: 1, help: "the same seed gives the same file" },
   ...normalisationFlags,
-  batch: {
-    type: types.positiveInteger,
-    placeholder: "N",
-    help: "images per run (default: 8, fewer where images are large)",
-  },
+  ...calibrationBatchFlag,
   memory: {
     type: types.positiveInteger,
     placeholder: "MB",
@@ -66,7 +67,7 @@ const flags = {
     help: "room for values while layers are fitted; fewer images are taken where it does not do",
   },
   report: { type: types.path, placeholder: "R.json", help: "write what --json prints to a file as well" },
-  dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
+  ...dataFolderFlag,
 } as const satisfies Flags;
 
 type AdderizeFlags = FlagValues<typeof flags>;

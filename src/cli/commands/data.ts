@@ -3,11 +3,10 @@
 import { AdderNetError } from "../../core/errors.ts";
 import { defineCommand, type Outcome } from "../command.ts";
 import type { Context } from "../context.ts";
-import { cacheFolder, dataSetFolder, isFetched } from "../data-sets/cache.ts";
+import { cacheFolder, dataFolderFlag, dataSetFolder, isFetched } from "../data-sets/cache.ts";
 import { type DataSetName, dataSets } from "../data-sets/catalogue.ts";
 import { fetchDataSet } from "../data-sets/fetch.ts";
 import { isDataSetName } from "../data-sets/open.ts";
-import * as types from "../flag-types.ts";
 import { nearest } from "../nearest.ts";
 import { textTable } from "../text-table.ts";
 
@@ -64,13 +63,7 @@ export const dataCommand = defineCommand({
     { name: "ACTION", help: "list or fetch" },
     { name: "NAME", help: "the data set to fetch", optional: true },
   ],
-  flags: {
-    dir: {
-      type: types.path,
-      placeholder: "FOLDER",
-      help: "where data sets are kept (else ADDERNET_DATA, else the user's cache)",
-    },
-  },
+  flags: { ...dataFolderFlag },
   examples: ["addernet data list", "addernet data fetch mnist"],
   run: async ({ positionals, flags }, context) => {
     const [action, name] = positionals;

@@ -2,9 +2,9 @@
 
 import { AdderNetError } from "../../core/errors.ts";
 import { defineCommand } from "../command.ts";
-import { cacheFolder } from "../data-sets/cache.ts";
+import { cacheFolder, dataFolderFlag } from "../data-sets/cache.ts";
 import { openSamples } from "../data-sets/open.ts";
-import { engineNames, threadCount, withEngine } from "../engines.ts";
+import { engineFlags, withEngine } from "../engines.ts";
 import { evaluate, imageDims } from "../evaluate.ts";
 import * as types from "../flag-types.ts";
 import { chooseNormalisation, imageInput, isPlain, normalisationFlags } from "../image-input.ts";
@@ -26,14 +26,8 @@ export const evalCommand = defineCommand({
     limit: { type: types.positiveInteger, placeholder: "N", help: "use only the first N images" },
     batch: { type: types.positiveInteger, placeholder: "B", default: 16, help: "images per run" },
     ...normalisationFlags,
-    engine: {
-      type: types.oneOf(...engineNames),
-      placeholder: engineNames.join("|"),
-      default: "addernet",
-      help: "what runs the model; ort and ort-web are onnxruntime-node and -web with our kernels registered",
-    },
-    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels, or auto" },
-    dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
+    ...engineFlags,
+    ...dataFolderFlag,
   },
   notes: [
     "Pixels are normalised with --mean and --std, else with the model's metadata addernet.mean and addernet.std, else as is usual\nfor the data set. Floats from .npy files are fed as they are.",

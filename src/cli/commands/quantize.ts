@@ -14,12 +14,17 @@ import {
 import { AdderNetError } from "../../core/errors.ts";
 import { encodeModel } from "../../core/onnx/index.ts";
 import { elementCount, type Tensor } from "../../core/tensor.ts";
-import { type CalibrationImages, imageCount, imageFeeds } from "../calibration-samples.ts";
+import {
+  type CalibrationImages,
+  calibrationBatchFlag,
+  imageCount,
+  imageFeeds,
+} from "../calibration-samples.ts";
 import { measureCodeSpeed } from "../code-speed.ts";
 import { defineCommand, type Flags, type FlagType, type FlagValues } from "../command.ts";
 import type { Context } from "../context.ts";
 import { sha256 } from "../convert-summary.ts";
-import { cacheFolder } from "../data-sets/cache.ts";
+import { cacheFolder, dataFolderFlag } from "../data-sets/cache.ts";
 import { openSamples } from "../data-sets/open.ts";
 import { imageDims } from "../evaluate.ts";
 import { fileRunner } from "../file-runner.ts";
@@ -84,11 +89,7 @@ const flags = {
     help: "use this table in place of --data; without it, the table is written beside OUT",
   },
   ...normalisationFlags,
-  batch: {
-    type: types.positiveInteger,
-    placeholder: "N",
-    help: "images per run (default: 8, fewer where images are large)",
-  },
+  ...calibrationBatchFlag,
   memory: {
     type: types.positiveInteger,
     placeholder: "MB",
@@ -96,7 +97,7 @@ const flags = {
     help: "room for values while layers are fitted",
   },
   "no-check": { help: "write without verifying" },
-  dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
+  ...dataFolderFlag,
 } as const satisfies Flags;
 
 /** Input elements in one run: every value that layers read is kept for it. */

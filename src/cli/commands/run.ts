@@ -3,7 +3,7 @@
 import { AdderNetError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { defineCommand } from "../command.ts";
-import { engineNames, threadCount, withEngine } from "../engines.ts";
+import { engineFlags, withEngine } from "../engines.ts";
 import { type NamedFile, readFeeds, shapeText } from "../feeds.ts";
 import * as types from "../flag-types.ts";
 import { encodeNpy } from "../npy.ts";
@@ -61,13 +61,7 @@ export const runCommand = defineCommand({
       help: "where an output goes; without any, a summary is printed",
     },
     limit: { type: types.positiveInteger, placeholder: "N", help: "use only the first N rows of each input" },
-    engine: {
-      type: types.oneOf(...engineNames),
-      placeholder: engineNames.join("|"),
-      default: "addernet",
-      help: "what runs the model; ort and ort-web are onnxruntime-node and -web with our kernels registered",
-    },
-    threads: { type: threadCount, placeholder: "N", help: "threads for our kernels, or auto" },
+    ...engineFlags,
   },
   notes: ["Values are converted to the type of the input only when every one of them exists there."],
   examples: [

@@ -5,9 +5,19 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { AdderNetError } from "../../core/errors.ts";
+import * as types from "../flag-types.ts";
 import { type DataSetName, dataSets } from "./catalogue.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The flag of every command that reads data sets. */
+export const dataFolderFlag = {
+  dir: {
+    type: types.path,
+    placeholder: "FOLDER",
+    help: "where data sets are kept (else ADDERNET_DATA, else the user's cache)",
+  },
+} as const;
 
 /** `--dir`, else ADDERNET_DATA, else `addernet` in the user's cache folder. */
 export function cacheFolder(env: Environment, given?: string): string {

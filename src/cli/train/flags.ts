@@ -1,6 +1,7 @@
 // The flags of `train`, and what of them decides the result.
 
 import type { Flags, FlagType, FlagValues } from "../command.ts";
+import { dataFolderFlag } from "../data-sets/cache.ts";
 import * as types from "../flag-types.ts";
 import { normalisationFlags } from "../image-input.ts";
 
@@ -154,7 +155,7 @@ export const trainFlags = {
     help: "how often a checkpoint is written; after every epoch as well",
   },
   ...normalisationFlags,
-  dir: { type: types.path, placeholder: "FOLDER", help: "where fetched data sets are kept" },
+  ...dataFolderFlag,
 } as const satisfies Flags;
 
 export type TrainFlags = FlagValues<typeof trainFlags>;
