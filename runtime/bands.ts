@@ -3,7 +3,7 @@
 import { spareBytes, windowSumsScratchBytes } from "../custom-ops/kernels/table.ts";
 import type { BoundValue } from "./bind.ts";
 import { type Argument, elementBytes, type PlanBuilder, shifted } from "./builder.ts";
-import { type Layout, layoutOf, type Plane, planeKey, rowMasks, tapOffsets } from "./geometry.ts";
+import { type Layout, layoutOf, type Plane, planeKey, rowMasks, shareable, tapOffsets } from "./geometry.ts";
 
 export interface Band {
   /** All input planes of one image. */
@@ -38,6 +38,7 @@ function chooseBand(plane: Plane, planeBytes: number, mostElements: number, chan
   };
   let count = 1;
   while (count < plane.outHeight && !fits(Math.ceil(plane.outHeight / count))) count++;
+  count = shareable(count);
   const outRows = Math.ceil(plane.outHeight / count);
   return { layout: layoutOf(plane, outRows), outRows };
 }

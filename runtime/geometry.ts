@@ -139,3 +139,8 @@ export function tapCounts(window: BoundWindow, includePad: boolean): Float32Arra
   const [rows, columns] = rank === 1 ? [[1], perAxis[0]!] : [perAxis[0]!, perAxis[1]!];
   return Float32Array.from(rows.flatMap((row) => columns.map((column) => row * column)));
 }
+
+/** Parts of something large: so many, or a few more, that two and four threads have equal shares. */
+export function shareable(parts: number): number {
+  return parts === 1 ? 1 : Math.ceil(parts / 4) * 4;
+}

@@ -3,6 +3,7 @@
 import type { Kernels } from "../custom-ops/kernels/load.ts";
 import { kernelTable, listBytes, listScratchBytes } from "../custom-ops/kernels/table.ts";
 import type { Arena } from "./arena.ts";
+import { shareable } from "./geometry.ts";
 
 /** What lists are made of: weights [channels][k], and where their taps lie. */
 export interface ListSource {
@@ -51,7 +52,7 @@ function partStarts({ channels, groups, offsets, mostCode }: ListSource): number
   const channelBytes = (offsets.length * (mostCode === undefined ? 8 : 4)) / 2;
   const fitting = Math.max(1, Math.min(mostChannels, Math.floor(partBytes / Math.max(1, channelBytes))));
   const unit = groups === 1 ? 1 : channels / groups;
-  const parts = Math.ceil(channels / unit / Math.max(1, Math.floor(fitting / unit)));
+  const parts = shareable(Math.ceil(channels / unit / Math.max(1, Math.floor(fitting / unit))));
   const size = Math.ceil(channels / unit / parts) * unit;
   return Array.from({ length: Math.ceil(channels / size) }, (_, part) => part * size);
 }
