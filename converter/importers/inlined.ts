@@ -275,15 +275,31 @@ function warnOfLeft(
   }
 }
 
+const rearrangingOps = new Set(["Reshape", "Unsqueeze", "Squeeze", "Transpose", "Expand", "Tile", "Cast"]);
+
+/** Whether a value is an initialiser, rearranged by lengths that need not be known. */
+function isRearrangedConstant(graph: Graph, producer: ReadonlyMap<string, Node>, value: string): boolean {
+  const names = new Set([value]);
+  for (const name of names) {
+    const node = producer.get(name);
+    if (node === undefined) return graph.initializers.has(name);
+    if (rearrangingOps.has(node.opType) && node.domain === "") names.add(node.inputs[0]!);
+  }
+  return false;
+}
+
 /** Absolute differences from a constant whose shape is unknown: no trace can tell what they belong to. */
 function warnOfUnknownShapes(
   context: ImportContext,
   { facts }: Tracing,
   producer: ReadonlyMap<string, Node>,
 ): void {
-  for (const node of context.model.graph.nodes) {
+  const { graph } = context.model;
+  for (const node of graph.nodes) {
     const difference = node.opType === "Abs" ? producer.get(node.inputs[0]!) : undefined;
-    const constants = difference?.inputs.filter((name) => facts.constant(name) !== undefined);
+    const constants = difference?.inputs.filter(
+      (name) => facts.constant(name) !== undefined || isRearrangedConstant(graph, producer, name),
+    );
     if (difference?.opType !== "Sub" || constants?.length !== 1 || facts.dims(node.outputs[0]!)) continue;
     context.warnings.push({
       code: "ADN_ADDER_UNRECOGNISED",

@@ -25,13 +25,23 @@ function outputLength(length, kernel, stride, dilation, before, after, ceil = fa
   return (ceil ? Math.ceil(span) : Math.floor(span)) + 1;
 }
 
+/** What else a graph of free size must take: values that only happen to be of one size at the recipe's own are not joined. */
+const otherSizes = [
+  [64, 71],
+  [97, 109],
+  [40, 33],
+];
+
+const isFreeSize = ({ freeSize, head }) => freeSize && head === "none";
+
 class Net {
   constructor(recipe) {
     this.recipe = recipe;
     this.random = makeRandom(recipe.seed ^ 0x5eed);
     this.nodes = [];
     this.initializers = new Map();
-    this.values = [{ name: "x", channels: recipe.channels, height: recipe.height, width: recipe.width }];
+    const sizes = [[recipe.height, recipe.width], ...(isFreeSize(recipe) ? otherSizes : [])];
+    this.values = [{ name: "x", channels: recipe.channels, sizes }];
     this.count = 0;
   }
   name(prefix) {
@@ -64,8 +74,7 @@ function groupsFor(grouping, channels) {
   return grouping === "depthwise" ? channels : 1;
 }
 
-function sizesOf({ kernel, strides, dilations, pads, autoPad }, { height, width }) {
-  const lengths = [height, width];
+function sizeOf({ kernel, strides, dilations, pads, autoPad }, lengths) {
   if (autoPad.startsWith("SAME")) return lengths.map((length, axis) => Math.ceil(length / strides[axis]));
   const given = autoPad === "VALID" ? [0, 0, 0, 0] : pads;
   return lengths.map((length, axis) =>
@@ -78,8 +87,8 @@ function addAdder(net, step) {
   if (net.recipe.freeSize && step.autoPad !== "NOTSET") return;
   const group = groupsFor(step.grouping, last.channels);
   const filters = group * Math.max(1, Math.round(step.filters / group));
-  const [height, width] = sizesOf(step, last);
-  if (height < 1 || width < 1) return;
+  const sizes = last.sizes.map((size) => sizeOf(step, size));
+  if (sizes.flat().some((length) => length < 1)) return;
   const inputs = last.channels / group;
   const taps = inputs * step.kernel[0] * step.kernel[1];
   const w = net.constant("w", randomTensor(random, [filters, inputs, ...step.kernel]));
@@ -98,7 +107,7 @@ function addAdder(net, step) {
     },
     "addernet",
   );
-  net.push(y, { channels: filters, height, width });
+  net.push(y, { channels: filters, sizes });
   // As in trained nets a norm follows, which brings sums of `taps` differences back to about 1.
   if (!step.bare) addNorm(net, 1.13 * taps, 0.9 * Math.sqrt(taps));
 }
@@ -117,19 +126,19 @@ function addNorm(net, mean = 0, spread = 1) {
   net.push(net.node("BatchNormalization", [last.name, ...parts], { epsilon: floatAttribute(1e-5) }));
 }
 
-const sameShape = (a, b) => a.channels === b.channels && a.height === b.height && a.width === b.width;
-const sameSize = (a, b) => a.height === b.height && a.width === b.width;
+const sameSize = (a, b) => String(a.sizes) === String(b.sizes);
+const sameShape = (a, b) => a.channels === b.channels && sameSize(a, b);
 
 function addPool(net, step) {
   const { last } = net;
   const { kernel, stride, pad, ceil } = step;
   // Symbolic lengths of rounded-up pools differ between engines in corner cases that no exporter writes.
   const mode = ceil && !net.recipe.freeSize && pad === 0;
-  const [height, width] = [last.height, last.width].map((length) =>
-    outputLength(length, kernel, stride, 1, pad, pad, mode),
+  const sizes = last.sizes.map((size) =>
+    size.map((length) => outputLength(length, kernel, stride, 1, pad, pad, mode)),
   );
-  const fits = Math.min(last.height, last.width) + 2 * pad >= kernel;
-  if (!fits || height < 1 || width < 1 || (mode && stride > kernel)) return;
+  const fits = Math.min(...last.sizes.flat()) + 2 * pad >= kernel;
+  if (!fits || sizes.flat().some((length) => length < 1) || (mode && stride > kernel)) return;
   const isAverage = step.kind === "averagePool";
   const y = net.node(isAverage ? "AveragePool" : "MaxPool", [last.name], {
     kernel_shape: intsAttribute([kernel, kernel]),
@@ -138,7 +147,7 @@ function addPool(net, step) {
     ...(mode && { ceil_mode: intAttribute(1) }),
     ...(isAverage && !mode && { count_include_pad: intAttribute(step.countPads ? 1 : 0) }),
   });
-  net.push(y, { height, width });
+  net.push(y, { sizes });
 }
 
 const grow = {
@@ -198,7 +207,7 @@ export function buildModel(recipe) {
   for (const step of recipe.steps) grow[step.kind](net, step);
   const output = finish[recipe.head](net);
   const batch = recipe.freeBatch ? "N" : recipe.batch;
-  const size = recipe.freeSize && recipe.head === "none" ? ["H", "W"] : [recipe.height, recipe.width];
+  const size = isFreeSize(recipe) ? ["H", "W"] : [recipe.height, recipe.width];
   const shape = [batch, recipe.channels, ...size];
   const model = {
     irVersion: 8,

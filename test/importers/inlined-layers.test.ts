@@ -384,11 +384,20 @@ describe("free lengths", () => {
     );
   });
 
-  it("a distance of unknown shape is told", () => {
+  it.each<[string, (net: NetWriter, unknown: string) => string]>([
+    ["", (net) => net.constant(randomTensor([4, 3, 1, 1], 1))],
+    [
+      ", even where the weight's follows from it",
+      (net, unknown) => {
+        const lengths = net.op("Shape", [unknown]);
+        return net.op("Reshape", [net.constant(randomTensor([12], 1)), lengths]);
+      },
+    ],
+  ])("a distance of unknown shape is told%s", (_when, weight) => {
     const net = netWriter();
     net.input("x", dims);
     const unknown = net.op("custom::Mystery", ["x"]);
-    const w = net.constant(randomTensor([4, 3, 1, 1], 1));
+    const w = weight(net, unknown);
     net.output(net.sum(net.op("Abs", [net.op("Sub", [unknown, w])]), [1]));
     const { warnings } = importNet(net);
     expect(warnings).toEqual([
