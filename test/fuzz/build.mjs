@@ -93,8 +93,9 @@ function addAdder(net, step) {
   const taps = inputs * step.kernel[0] * step.kernel[1];
   const w = net.constant("w", randomTensor(random, [filters, inputs, ...step.kernel]));
   const b = step.bias ? [net.constant("b", randomTensor(random, [filters]))] : [];
+  const isConv = net.recipe.layers === "conv";
   const y = net.node(
-    "Adder2d",
+    isConv ? "Conv" : "Adder2d",
     [last.name, w, ...b],
     {
       kernel_shape: intsAttribute(step.kernel),
@@ -105,11 +106,11 @@ function addAdder(net, step) {
         ? { pads: intsAttribute(step.pads) }
         : { auto_pad: stringAttribute(step.autoPad) }),
     },
-    "addernet",
+    isConv ? "" : "addernet",
   );
   net.push(y, { channels: filters, sizes });
-  // As in trained nets a norm follows, which brings sums of `taps` differences back to about 1.
-  if (!step.bare) addNorm(net, 1.13 * taps, 0.9 * Math.sqrt(taps));
+  // As in trained nets a norm follows, which brings sums of `taps` differences, or products, back to about 1.
+  if (!step.bare) addNorm(net, isConv ? 0 : 1.13 * taps, 0.9 * Math.sqrt(taps));
 }
 
 function addNorm(net, mean = 0, spread = 1) {

@@ -32,6 +32,7 @@ test("cases that failed once pass", () => {
 describe("fresh cases", () => {
   test.each([
     ["graphs", "25"],
+    ["cnns", "5"],
     ["onnx", "300"],
     ["pth", "400"],
     ["safetensors", "300"],

@@ -32,6 +32,7 @@ function* plainerRecipes(recipe) {
     target: "custom",
     bits: 0,
     threads: 1,
+    strategy: "none",
   };
   for (const [name, value] of Object.entries(plain))
     if (recipe[name] !== value) yield { ...recipe, [name]: value };
@@ -63,6 +64,12 @@ export const kinds = {
       const { makeRecipe } = await import("./recipe.mjs");
       const { checkGraph } = await import("./graphs.mjs");
       return { make: makeRecipe, check: checkGraph, smaller: plainerRecipes, show: (recipe) => recipe };
+    },
+  },
+  cnns: {
+    load: async () => {
+      const { makeCnn, checkCnn } = await import("./cnns.mjs");
+      return { make: makeCnn, check: checkCnn, smaller: plainerRecipes, show: (recipe) => recipe };
     },
   },
   onnx: fileKind("onnx"),

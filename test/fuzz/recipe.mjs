@@ -82,5 +82,6 @@ export function makeRecipe(seed) {
     target: random.pick(["custom", "custom", "standard"]),
     bits: random.chance(0.3) ? random.between(3, 8) : 0,
     threads: random.chance(0.05) ? 2 : 1,
+    strategy: random.pick(["none", "none", "none", "partition", "native"]),
   };
 }
