@@ -16,11 +16,13 @@ function clipBound(graph: Graph, name: string | undefined, absent: number): numb
   return tensor?.data.length === 1 ? Number(tensor.data[0]) : undefined;
 }
 
-/** Bounds that a float32 attribute can hold. */
-function boundsOf(graph: Graph, node: Node): Bounds | undefined {
-  if (node.opType === "Relu") return [0, Number.POSITIVE_INFINITY];
-  const least = clipBound(graph, node.inputs[1], Number.NEGATIVE_INFINITY);
-  const most = clipBound(graph, node.inputs[2], Number.POSITIVE_INFINITY);
+/** Bounds of Relu and Clip that a float32 attribute can hold. Before opset 11 those of Clip are attributes. */
+export function boundsOf(graph: Graph, node: Node, opset: number): Bounds | undefined {
+  const [lowest, highest] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  if (node.opType === "Relu") return [0, highest];
+  if (opset < 11) return [getFloat(node, "min") ?? lowest, getFloat(node, "max") ?? highest];
+  const least = clipBound(graph, node.inputs[1], lowest);
+  const most = clipBound(graph, node.inputs[2], highest);
   if (least === undefined || most === undefined) return undefined;
   if (least === Number.POSITIVE_INFINITY || most === Number.NEGATIVE_INFINITY) return undefined;
   return Math.fround(least) === least && Math.fround(most) === most ? [least, most] : undefined;
@@ -46,9 +48,9 @@ function clipAttributes(adder: Node, clip: Bounds): Map<string, Attribute> {
   return attributes;
 }
 
-function fuse(node: Node, site: Site): boolean {
+function fuse(node: Node, site: Site, opset: number): boolean {
   const adder = soleSource(site, node, 0);
-  const clip = isAdder2d(adder) ? boundsOf(site.graph, node) : undefined;
+  const clip = isAdder2d(adder) ? boundsOf(site.graph, node, opset) : undefined;
   if (clip === undefined) return false;
   absorbReader(site.graph, adder!, node, { attributes: clipAttributes(adder!, clip) });
   return true;
@@ -58,5 +60,6 @@ function fuse(node: Node, site: Site): boolean {
 export const fuseRelu: Pass = {
   name: "fuse-relu",
   description: "Relu and Clip after Adder2d become its activation_min and activation_max",
-  run: ({ graph }) => rewriteEach(graph, ["Relu", "Clip"], fuse),
+  run: ({ graph, opsetImports }) =>
+    rewriteEach(graph, ["Relu", "Clip"], (node, site) => fuse(node, site, opsetImports.get("") ?? 1)),
 };

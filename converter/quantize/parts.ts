@@ -155,9 +155,9 @@ export function segmentModel(
   return modelOf(subject, nodes, infos, outputs, constants);
 }
 
-/** One adder layer alone, without residual and activation: scale·sums + bias of its own weights, or sums of `weights`. */
+/** One adder layer alone, "x" to "y", without residual and activation: scale·sums + bias of its own weights, or sums of `weights`. */
 export function layerModel(subject: Subject, layer: Layer, x: Tensor, weights?: Float32Array): Model {
-  const { node, weight, filters, output } = layer;
+  const { node, weight, filters } = layer;
   const attributes = new Map(node.attributes);
   for (const name of ["activation_min", "activation_max"]) attributes.delete(name);
   const affine = weights === undefined;
@@ -170,9 +170,9 @@ export function layerModel(subject: Subject, layer: Layer, x: Tensor, weights?: 
     ...node,
     attributes,
     inputs: ["x", "w", ...(affine ? ["b", "scale"] : [])],
-    outputs: [output],
+    outputs: ["y"],
   };
-  return modelOf(subject, [alone], [declared("x", x)], [output], constants);
+  return modelOf(subject, [alone], [declared("x", x)], ["y"], constants);
 }
 
 /** Runs `model` on every feed and lets go of it. */

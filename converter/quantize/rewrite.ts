@@ -7,9 +7,10 @@ import { freshName, makeNode, namesIn, removeDead, sortNodes } from "../../src/c
 import type { Attribute, Graph, Model, Node } from "../../src/core/ir/model.ts";
 import { indexGraph } from "../../src/core/ir/walk.ts";
 import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
+import { boundsOf } from "../passes/fuse-relu.ts";
 import type { Calibration } from "./calibration.ts";
 import type { ChannelAffine } from "./correction.ts";
-import { encodeWeights, type Grid } from "./grid.ts";
+import { encode, encodeWeights, type Grid } from "./grid.ts";
 import { encodeOrdinaryWeight, hasOrdinaryCodes, ordinaryWeight } from "./ordinary-weights.ts";
 import { baseAffine } from "./search.ts";
 import type { CodedValue, Layer, Subject } from "./subject.ts";
@@ -184,17 +185,38 @@ function borderNode(rewrite: Rewrite, opType: string, input: string, output: str
   return makeNode(opType, [input, scale, zeroPointOf(rewrite, grid)], [output]);
 }
 
+/** The float that a code stands for. */
+const valueOfCode = (code: number, { zeroPoint, step }: Grid): number =>
+  Math.fround((code - zeroPoint) * step);
+
+/**
+ * The value before a Relu or Clip whose bounds round to the ends of the grid, where rounding stops anyway. onnxruntime drops such a Clip by
+ * itself, and after a pool (seen in 1.30) makes two nodes of one name on the way and refuses the graph.
+ */
+function valueToRound({ graph, subject }: Rewrite, value: string, grid: Grid): string {
+  const opset = subject.model.opsetImports.get("") ?? 1;
+  const makers = new Map(graph.nodes.map((node) => [node.outputs[0]!, node]));
+  let name = value;
+  for (let maker = makers.get(name); maker !== undefined; maker = makers.get(name)) {
+    if (maker.domain !== "" || !["Relu", "Clip"].includes(maker.opType)) break;
+    const [least, most] = encode(Float32Array.from(boundsOf(graph, maker, opset) ?? []), grid);
+    if (least !== 0 || most !== grid.maxCode) break;
+    name = maker.inputs[0]!;
+  }
+  return name;
+}
+
 /** Rounds a value that no layer makes. Where its codes end below 255, QuantizeLinear would not stop at their end: the value does. */
-function roundingNodes(rewrite: Rewrite, name: string): Node[] {
-  const grid = gridOf(rewrite, name);
-  const codes = rewrite.codes.get(name)!;
+function roundingNodes(rewrite: Rewrite, value: string): Node[] {
+  const grid = gridOf(rewrite, value);
+  const codes = rewrite.codes.get(value)!;
+  const name = valueToRound(rewrite, value, grid);
   if (grid.maxCode === 255) return [borderNode(rewrite, "QuantizeLinear", name, codes, grid)];
   const clipped = freshName(rewrite.taken, `${name}.clipped`);
-  const bound = (code: number) => number(Math.fround((code - grid.zeroPoint) * grid.step));
   const inputs = [
     name,
-    shared(rewrite, `${name}.least`, bound(0)),
-    shared(rewrite, `${name}.most`, bound(grid.maxCode)),
+    shared(rewrite, `${name}.least`, number(valueOfCode(0, grid))),
+    shared(rewrite, `${name}.most`, number(valueOfCode(grid.maxCode, grid))),
   ];
   return [makeNode("Clip", inputs, [clipped]), borderNode(rewrite, "QuantizeLinear", clipped, codes, grid)];
 }
@@ -252,6 +274,16 @@ function quantizeOrdinaryWeights(rewrite: Rewrite): void {
   }
 }
 
+/** Nodes made here are named after their outputs, which may be the name of a layer: layers keep theirs, others get new ones. */
+function separateNames({ graph, subject, taken }: Rewrite): void {
+  const used = new Set(subject.layers.map(({ name }) => name));
+  for (const node of graph.nodes) {
+    if (node.domain === "addernet" || node.name === "") continue;
+    if (used.has(node.name)) node.name = freshName(taken, `${node.name}.${node.opType}`);
+    used.add(node.name);
+  }
+}
+
 function startRewrite(
   subject: Subject,
   calibration: Calibration,
@@ -288,5 +320,6 @@ export function rewriteModel(subject: Subject, calibration: Calibration, edges: 
   if (edges === "int8" && hasOrdinaryCodes(model)) quantizeOrdinaryWeights(rewrite);
   removeDead(model.graph);
   sortNodes(model.graph);
+  separateNames(rewrite);
   return model;
 }

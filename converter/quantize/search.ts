@@ -49,7 +49,7 @@ export async function sumsOfCodes(
     for (const { data, dims } of codes) {
       const x: Tensor = { type: "float32", data: centre(data, grid), dims };
       running ??= await start(layerModel(subject, layer, x, centred));
-      onSums((await running.run(new Map([["x", x]]))).get(layer.output)!, index++);
+      onSums((await running.run(new Map([["x", x]]))).get("y")!, index++);
     }
   } finally {
     await running?.dispose?.();
@@ -65,7 +65,7 @@ export async function floatResults(
 ): Promise<readonly Tensor[]> {
   const model = layerModel(subject, layer, xs[0]!);
   const feeds: Feeds[] = xs.map((x) => new Map([["x", x]]));
-  return (await runAll(start, model, feeds)).map((answers) => answers.get(layer.output)!);
+  return (await runAll(start, model, feeds)).map((answers) => answers.get("y")!);
 }
 
 /** What one layer makes of a value, by grid. */

@@ -32,6 +32,12 @@ const otherSizes = [
   [40, 33],
 ];
 
+/** Names that the product makes up for itself, in an order that gives them to constants and results alike. */
+const ourNames = [
+  ...["w", "y", "b", "scale", "bias", "sums", "X", "W", "B", "Y", "Z", "zero", "adder_1", "adder_1.adder"],
+  ...["adder_1.bias", "x.codes", "adder_2", "adder_1.scale", "y.codes", "w.codes", "x_0", "input", "output"],
+];
+
 const isFreeSize = ({ freeSize, head }) => freeSize && head === "none";
 
 class Net {
@@ -45,7 +51,8 @@ class Net {
     this.count = 0;
   }
   name(prefix) {
-    return `${prefix}${this.count++}`;
+    const count = this.count++;
+    return (this.recipe.names === "ours" && ourNames[count]) || `${prefix}${count}`;
   }
   get last() {
     return this.values.at(-1);
@@ -134,7 +141,7 @@ function addPool(net, step) {
   const { last } = net;
   const { kernel, stride, pad, ceil } = step;
   // Symbolic lengths of rounded-up pools differ between engines in corner cases that no exporter writes.
-  const mode = ceil && !net.recipe.freeSize && pad === 0;
+  const mode = ceil && !net.recipe.freeSize && pad === 0 && net.recipe.opset >= 10;
   const sizes = last.sizes.map((size) =>
     size.map((length) => outputLength(length, kernel, stride, 1, pad, pad, mode)),
   );
@@ -158,8 +165,12 @@ const grow = {
   norm: (net) => addNorm(net),
   relu: (net) => net.push(net.node("Relu", [net.last.name])),
   clip: (net) => {
-    const bounds = [-0.5, 1.5].map((value) => net.constant("bound", float32Tensor([value], [])));
-    net.push(net.node("Clip", [net.last.name, ...bounds]));
+    const [min, max] = [-0.5, 1.5];
+    // Bounds were attributes before opset 11.
+    const asAttributes = { min: floatAttribute(min), max: floatAttribute(max) };
+    const isOld = net.recipe.opset < 11;
+    const bounds = isOld ? [] : [min, max].map((value) => net.constant("bound", float32Tensor([value], [])));
+    net.push(net.node("Clip", [net.last.name, ...bounds], isOld ? asAttributes : {}));
   },
   residual: (net, { from }) => {
     const others = net.values.slice(0, -1).filter((value) => sameShape(value, net.last));

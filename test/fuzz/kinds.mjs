@@ -33,6 +33,7 @@ function* plainerRecipes(recipe) {
     bits: 0,
     threads: 1,
     strategy: "none",
+    names: "plain",
   };
   for (const [name, value] of Object.entries(plain))
     if (recipe[name] !== value) yield { ...recipe, [name]: value };

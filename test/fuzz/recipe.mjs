@@ -75,13 +75,14 @@ export function makeRecipe(seed) {
     width: random.between(1, 14),
     freeBatch: random.chance(0.6),
     freeSize: random.chance(0.15),
-    opset: random.between(11, 22),
+    opset: random.between(9, 22),
     steps,
     head: random.pick(heads),
     form: random.pick(["custom", "standard", "standard"]),
     target: random.pick(["custom", "custom", "standard"]),
     bits: random.chance(0.3) ? random.between(3, 8) : 0,
     threads: random.chance(0.05) ? 2 : 1,
+    names: random.chance(0.1) ? "ours" : "plain",
     strategy: random.pick(["none", "none", "none", "partition", "native"]),
   };
 }

@@ -12,7 +12,7 @@ import type { Attribute, Dim, Model, Node, ValueInfo } from "../../src/core/ir/m
 import { printModel } from "../../src/core/ir/print.ts";
 import { allocate, elementCount, type Tensor, type TensorData } from "../../src/core/tensor.ts";
 
-const floats = ["epsilon", "alpha", "beta", "activation_min", "activation_max"];
+const floats = ["epsilon", "alpha", "beta", "activation_min", "activation_max", "min", "max"];
 const lists = ["pads", "strides", "kernel_shape", "dilations", "perm", "axes"];
 
 function attributeOf(name: string, text: string): Attribute {

@@ -17,6 +17,7 @@ import {
 import { attachFunctions } from "../../custom-ops/attach-functions.ts";
 import { ops } from "../../custom-ops/index.ts";
 import { interpret } from "../../src/core/interpret.ts";
+import { intsAttribute } from "../../src/core/ir/attributes.ts";
 import { cloneModel } from "../../src/core/ir/clone.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
@@ -25,10 +26,12 @@ import {
   allAdderNet,
   type Feed,
   feedsFor,
+  finish,
   mixedNet,
   type NetBuilder,
   pooledNet,
   residualNet,
+  startNet,
 } from "./small-nets.ts";
 
 web.env.wasm.numThreads = 1;
@@ -483,4 +486,53 @@ describe("forecast", () => {
     expect(expectedFileBytes).toBeCloseTo(encodeModel(net.model).bytes.length - 0.75 * weightBytes, 5);
     expect(forecast(attached, ["b2"]).taps).toBe(taps);
   });
+});
+
+describe("a Clip whose bounds round to the ends of its codes", () => {
+  /** A Clip after a pool, between two layers. Values outside the bounds make the codes end there. */
+  function clippedNet([least, most]: readonly [number, number]): NetBuilder {
+    const net = startNet([3, 12, 12], 17);
+    net.adder(net.adder("x", "a", 6, 3, { pad: 1 }), "b", 6, 3, { pad: 1 });
+    net.add("AveragePool", ["b"], "pooled", [
+      ["kernel_shape", intsAttribute([2, 2])],
+      ["strides", intsAttribute([2, 2])],
+    ]);
+    const bounds = Object.entries({ least, most }).map(([name, bound]) =>
+      net.constant(name, float32Tensor([bound], [])),
+    );
+    net.add("Clip", ["pooled", ...bounds], "c");
+    net.adder(net.adder("c", "scale", 6, 3, { pad: 1 }), "y", 6, 3, { pad: 1 });
+    return finish(net, "y");
+  }
+  const opTypes = ({ graph }: Model) => graph.nodes.map(({ opType }) => opType);
+
+  test("is left out, and the file runs in onnxruntime at its usual settings", async () => {
+    const net = clippedNet([-0.2, 0.2]);
+    expect(opTypes(net.model)).toContain("Clip");
+    const { bytes, model } = await calibrate(net, { method: "minmax" });
+    expect(opTypes(model)).not.toContain("Clip");
+    const [feed] = feedsFor(net.input, 1) as [Feed];
+    const found = await runOrt(native, decodeModel(bytes), feed, ["y"]);
+    const wanted = runReference(model, feed).get("y")!;
+    expect(decibel(wanted, found.y as unknown as Tensor)).toBeGreaterThan(30);
+  });
+
+  test("stays where it does more", async () => {
+    const net = clippedNet([-0.2, 0.2]);
+    const { calibration } = await calibrate(net, { method: "minmax" });
+    const widened = structuredClone(calibration) as unknown as { values: Record<string, { step: number }> };
+    widened.values.c!.step *= 2;
+    const { model } = await quantize(net.model, { calibration: widened as unknown as Calibration });
+    expect(opTypes(model)).toContain("Clip");
+  });
+});
+
+test("values called as layers are make no two nodes of one name", async () => {
+  const net = startNet([3, 8, 8], 17);
+  net.adder(net.adder(net.add("Relu", ["x"], "r"), "second.layer", 4, 3), "second", 4, 3);
+  const { bytes, model } = await calibrate(finish(net, "second", "second.layer"));
+  const names = model.graph.nodes.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  const [feed] = feedsFor(net.input, 1) as [Feed];
+  await expect(runOrt(native, decodeModel(bytes), feed, ["second"])).resolves.toHaveProperty("second");
 });

@@ -128,7 +128,7 @@ const poolOfTwo: readonly [string, Attribute][] = [
   ["strides", intsAttribute([2, 2])],
 ];
 
-function finish(net: NetBuilder, ...outputs: string[]): NetBuilder {
+export function finish(net: NetBuilder, ...outputs: string[]): NetBuilder {
   net.model.graph.outputs = outputs.map((name) => ({ name }));
   return net;
 }

@@ -503,6 +503,16 @@ export const layerSuites: readonly PassSuite[] = [
         expect: "%y = addernet::Adder2d[activation_max=5 activation_min=0](%x, %c.adder, %b)",
       },
       {
+        name: "Clip of an opset whose bounds are attributes",
+        opset: 10,
+        before: `${input}
+          ${weights}
+          %a = addernet::Adder2d(%x, %c.adder)
+          %y = Clip[max=1.5 min=-0.5](%a)
+          output %y`,
+        expect: "%y = addernet::Adder2d[activation_max=1.5 activation_min=-0.5](%x, %c.adder)",
+      },
+      {
         name: "clips that do not meet give the later one's nearer bound",
         before: `${input}
           ${weights}
