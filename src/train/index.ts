@@ -19,7 +19,7 @@ export {
 export { fromModel, type TrainableModel, withValues } from "./from-model.ts";
 export { initialise, type Values } from "./initialise.ts";
 export { crossEntropy, type DistillationOptions, distillation, type Loss } from "./losses.ts";
-export { type LowBits, withGrids } from "./low-bits.ts";
+export { type LowBits, type Refit, valuesOnGrids, withGrids } from "./low-bits.ts";
 export type { AdderGradients } from "./lower/context.ts";
 export { measureNorms } from "./measure-norms.ts";
 export * from "./network.ts";

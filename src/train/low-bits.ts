@@ -2,11 +2,24 @@
 // float32. Gradients pass the rounding straight through.
 
 import type { Values } from "./initialise.ts";
-import { type FilterLayer, type GridOptions, type Layer, makeNetwork, type Network } from "./network.ts";
+import {
+  type FilterLayer,
+  type GridOptions,
+  type Layer,
+  makeNetwork,
+  type Network,
+  type NormLayer,
+} from "./network.ts";
 
 export interface LowBits {
   readonly network: Network;
   readonly values: Map<string, Float32Array>;
+}
+
+/** Per filter of a layer: a factor on the scale behind its sums, and what is added to its bias. */
+export interface Refit {
+  readonly factor: readonly number[];
+  readonly shift: readonly number[];
 }
 
 const gridName = (value: string): string => `${value}.grid`;
@@ -32,28 +45,67 @@ function clipWeights(
   values: Map<string, Float32Array>,
   layer: FilterLayer,
   grid: GridOptions,
-  layers: readonly Layer[],
+  norm: NormLayer | undefined,
 ): void {
-  const [low, high] = [grid.low * grid.step, grid.high * grid.step];
   const weights = values.get(layer.weight)!;
-  const clipped = weights.map((weight) => Math.min(high, Math.max(low, weight)));
-  values.set(layer.weight, clipped);
-  const norm = layers.find((other) => other.kind === "norm" && other.input === layer.output);
-  if (norm?.kind !== "norm") return;
+  const inside = clipped(weights, grid);
+  values.set(layer.weight, inside);
+  if (norm === undefined) return;
   const taps = weights.length / layer.filters;
   const mean = values.get(norm.mean)!.slice();
   for (let index = 0; index < weights.length; index++) {
-    mean[Math.floor(index / taps)]! += Math.abs(weights[index]! - clipped[index]!);
+    mean[Math.floor(index / taps)]! += Math.abs(weights[index]! - inside[index]!);
   }
   values.set(norm.mean, mean);
 }
 
-/** The network with grids for values by name, and values that start where the given ones are. */
-export function withGrids(network: Network, given: Values, grids: ReadonlyMap<string, GridOptions>): LowBits {
+const clipped = (weights: Float32Array, { step, low, high }: GridOptions): Float32Array =>
+  weights.map((weight) => Math.min(high * step, Math.max(low * step, weight)));
+
+/** What a network on grids learned, its weights no farther out than their codes: the network has never seen the rest. */
+export function valuesOnGrids({ layers }: Network, values: Values): Map<string, Float32Array> {
+  const all = new Map(values);
+  for (const layer of layers) {
+    if (layer.kind !== "adder" || layer.grid === undefined) continue;
+    all.set(layer.weight, clipped(values.get(layer.weight)!, layer.grid));
+  }
+  return all;
+}
+
+const normBehind = (layers: readonly Layer[], { output }: FilterLayer): NormLayer | undefined =>
+  layers.find((layer): layer is NormLayer => layer.kind === "norm" && layer.input === output);
+
+/** slope·(s - mean) + beta becomes factor·slope·s + (beta - slope·mean) + shift. */
+function refit(values: Map<string, Float32Array>, norm: NormLayer, { factor, shift }: Refit): void {
+  const { gamma, beta, mean, variance, epsilon } = norm;
+  if (gamma === undefined || beta === undefined) return;
+  const [scale, bias] = [values.get(gamma)!.slice(), values.get(beta)!.slice()];
+  for (const [m, center] of values.get(mean)!.entries()) {
+    const slope = scale[m]! / Math.sqrt(values.get(variance)![m]! + epsilon);
+    bias[m]! += shift[m]! + (factor[m]! - 1) * slope * center;
+    scale[m]! *= factor[m]!;
+  }
+  values.set(gamma, scale).set(beta, bias);
+}
+
+/**
+ * The network with grids for values by name, and values that start where the given ones are: scales and biases as `refits` has them, by
+ * layer.
+ */
+export function withGrids(
+  network: Network,
+  given: Values,
+  grids: ReadonlyMap<string, GridOptions>,
+  refits: ReadonlyMap<string, Refit> = new Map(),
+): LowBits {
   const values = new Map(given);
   for (const layer of network.layers) {
     const grid = grids.get(layer.input);
-    if (layer.kind === "adder" && grid !== undefined) clipWeights(values, layer, grid, network.layers);
+    if (layer.kind !== "adder" || grid === undefined) continue;
+    const norm = normBehind(network.layers, layer);
+    clipWeights(values, layer, grid, norm);
+    const own = refits.get(layer.name);
+    if (norm !== undefined && own !== undefined) refit(values, norm, own);
   }
   const first = grids.get(network.input);
   const layers = network.layers.flatMap((layer) => {

@@ -207,6 +207,28 @@ describe("addernet train", () => {
     expect(history[0].validation.accuracy).toBeGreaterThan(before.accuracy - 0.1);
   });
 
+  it("trains for codes: says what they got right before and after, and eval finds the same in the file", () => {
+    const args = ["--model", "whole.onnx", "--bits", "4", "--data", data, "--validation", data];
+    const { status, stdout, stderr } = train(
+      ...[...args, "--batch", "20", "--epochs", "2", "--out", "coded.onnx", "--json"],
+    );
+    expect(stderr).toMatch(/4-bit codes before: accuracy .*4-bit codes after: accuracy/s);
+    expect(status).toBe(0);
+    const { codes, settings } = JSON.parse(stdout);
+    expect(settings).toMatchObject({ "input-gradient": "sign", schedule: "smooth-cosine" });
+    expect(codes).toMatchObject({ model: "coded.int4.onnx", bits: 4 });
+    const answer = execFileSync(
+      process.execPath,
+      [command, "eval", "coded.int4.onnx", "--data", data, "--json"],
+      {
+        cwd: folder,
+        encoding: "utf8",
+      },
+    );
+    expect(JSON.parse(answer).top1).toBeCloseTo(codes.after, 10);
+    expect(JSON.parse(bytesOf("coded.int4.calib.json").toString()).bits).toBe(4);
+  }, 60_000);
+
   it.each([
     { args: ["--arch", "lenet5-bn", "--out", "a.onnx"], status: 2, message: /--data is missing/ },
     { args: ["--data", data, "--out", "a.onnx"], status: 2, message: /--arch or --model is missing/ },

@@ -3,11 +3,7 @@
 import { existsSync } from "node:fs";
 import { listArchitectures } from "../../../converter/index.ts";
 import { AdderNetError } from "../../core/errors.ts";
-import type { Model } from "../../core/ir/model.ts";
-import { coreCount } from "../../core/workers.ts";
-import type { Dataset } from "../../train/index.ts";
 import {
-  createTrainer,
   decodeCheckpoint,
   encodeCheckpoint,
   evaluate,
@@ -15,45 +11,22 @@ import {
   fit,
   measureNorms,
   readBatch,
-  requireNorms,
-  type TrainableModel,
-  type Trainer,
   type TrainingCheckpoint,
+  valuesOnGrids,
 } from "../../train/index.ts";
 import { defineCommand } from "../command.ts";
-import type { Context } from "../context.ts";
-import type { Samples } from "../data-sets/samples.ts";
-import type { Normalisation } from "../evaluate.ts";
-import { chooseNormalisation } from "../image-input.ts";
 import { saveOnInterrupt } from "../interrupts.ts";
 import { readWholeFile } from "../read-model.ts";
 import { textTable } from "../text-table.ts";
-import { type MetricsLog, openMetrics, type RunFiles, runFiles } from "../train/files.ts";
+import { type MetricsLog, openMetrics, type RunFiles } from "../train/files.ts";
 import { convertTrained, encodeWeights } from "../train/finish.ts";
 import { decisiveFlags, type TrainFlags, trainFlags } from "../train/flags.ts";
-import { openData, toDataset } from "../train/images.ts";
-import { accuracyOf, fused, type LowBitsStart, quantizeTrained, startLowBits } from "../train/low-bits.ts";
-import { checkSource, openNetwork } from "../train/network.ts";
-import { augmentationsOf, gradientsOf, lossOf, optimizerOf, scheduleOf, withUsual } from "../train/recipe.ts";
+import { accuracyOf, type LowBitsStart, quantizeOnGrids } from "../train/low-bits.ts";
+import { prepare, type Run } from "../train/prepare.ts";
+import { augmentationsOf, lossOf, optimizerOf, scheduleOf, withUsual } from "../train/recipe.ts";
 import { reportPage } from "../train/report.ts";
-import { openTeacher } from "../train/teacher.ts";
 import { epochLine, makePace, percent } from "../train/telling.ts";
 import { writeFiles } from "../write-file.ts";
-
-interface Run {
-  readonly given: TrainFlags;
-  readonly files: RunFiles;
-  readonly trainable: TrainableModel;
-  readonly trainer: Trainer;
-  readonly training: Dataset;
-  readonly validation: Dataset | undefined;
-  readonly trainingSamples: Samples;
-  readonly validationSamples: Samples | undefined;
-  readonly normalisation: Normalisation | undefined;
-  /** What --bits starts from: the codes of the network as it was given. */
-  readonly lowBits: LowBitsStart | undefined;
-  readonly context: Context;
-}
 
 /** Errors: ADN_USAGE where the checkpoint was written with other settings. */
 function checkSettings(found: unknown, given: TrainFlags, where: string): void {
@@ -78,43 +51,28 @@ function readCheckpoint({ checkpoint }: RunFiles, given: TrainFlags): TrainingCh
   return read;
 }
 
-async function prepare(given: TrainFlags, context: Context): Promise<Run> {
-  checkSource(given);
-  const inputs = [given.model, given.init, given.teacher].flatMap((path) => path ?? []);
-  const files = runFiles(given.out, inputs);
-  const { training, validation } = openData(given, context);
-  const opened = await openNetwork(given, training);
-  const trainable = given.bits === undefined ? opened : await fused(opened);
-  requireNorms(trainable.network);
-  const normalisation = chooseNormalisation(training, trainable.model, given);
-  const images = { samples: training, normalisation };
-  const lowBits =
-    given.bits === undefined ? undefined : await startLowBits(trainable, given.bits, images, context);
-  const { network, values } = lowBits ?? trainable;
-  const trainer = await createTrainer(network, {
-    batch: given.batch,
-    values,
-    threads: given.threads ?? coreCount(),
-    gradients: gradientsOf(given),
-  });
-  return {
-    ...{ given, files, trainable, trainer, normalisation, context, lowBits },
-    trainingSamples: training,
-    validationSamples: validation,
-    training: toDataset(training, normalisation, given.limit),
-    validation: validation && toDataset(validation, normalisation),
-  };
+/** Images that norms are measured on: enough that those of training, which are drawn alike, do not have other statistics. */
+const measuredImages = 2048;
+
+/** Images from all over the set, changed at random as training will see them. */
+function* imagesToMeasure({ training, trainer, given, normalisation }: Run): Iterable<Float32Array> {
+  const batches = Math.ceil(Math.min(measuredImages, training.count) / trainer.batch);
+  const count = batches * trainer.batch;
+  for (let batch = 0; batch < batches; batch++) {
+    const indices = Array.from({ length: trainer.batch }, (_, row) =>
+      Math.floor(((row * batches + batch) * training.count) / count),
+    );
+    yield readBatch(training, indices, augmentationsOf(given, normalisation), given.seed, -1).images;
+  }
 }
 
 /** What a fused file forgot is measured, and where the network stands before the first step is told. */
 async function begin(run: Run, metrics: MetricsLog): Promise<void> {
-  const { trainable, trainer, training, validation, given, context } = run;
+  const { trainable, trainer, validation, given, context } = run;
   const isNew = given.model === undefined && given.init === undefined;
   if (trainable.unmeasured.length > 0) {
-    const indices = Array.from({ length: trainer.batch }, (_, row) =>
-      Math.floor((row * training.count) / trainer.batch),
-    );
-    measureNorms(trainer, trainable.unmeasured, readBatch(training, indices).images);
+    context.progress("measuring the statistics of norms", 0, 1);
+    measureNorms(trainer, trainable.unmeasured, imagesToMeasure(run));
   }
   metrics.add({ kind: "start", step: 0, settings: decisiveFlags(given) });
   await tellCodes(run, metrics, 0, run.lowBits);
@@ -167,13 +125,10 @@ function interrupted({ checkpoint }: RunFiles, step: number): AdderNetError {
 }
 
 async function runEpochs(run: Run, start: FitState | undefined, metrics: MetricsLog) {
-  const { given, trainer, training, validation, context, files } = run;
+  const { given, trainer, training, validation, context, files, teacher } = run;
   const schedule = scheduleOf(given);
   const pace = makePace(context, trainer.batch);
   const guard = watch(run);
-  const teacher = given.teacher
-    ? await openTeacher(given.teacher, training.shape, trainer.outputs)
-    : undefined;
   let lastSave = performance.now();
   try {
     // biome-ignore lint/suspicious/noFocusedTests: it fits a network, not a test
@@ -207,30 +162,23 @@ async function runEpochs(run: Run, start: FitState | undefined, metrics: Metrics
     return { history, step: state.step };
   } finally {
     guard.end();
-    await teacher?.dispose();
   }
 }
 
-async function write(run: Run, metrics: MetricsLog, step: number): Promise<string | null> {
-  const { trainable, trainer, files, normalisation, context } = run;
+async function write(run: Run, metrics: MetricsLog, step: number): Promise<void> {
+  const { trainable, trainer, files, normalisation, context, lowBits } = run;
   context.progress("converting and verifying", 0, 1);
-  const values = new Map([...trainer.values].map(([name, view]) => [name, view.slice()]));
+  const values = new Map(
+    [...valuesOnGrids(trainer.network, trainer.values)].map(([name, view]) => [name, view.slice()]),
+  );
   const { model, bytes } = await convertTrained(trainable, values, normalisation);
-  const codes = await finishLowBits(run, model);
-  const path = files.model.replace(/\.onnx$/, `.int${run.given.bits}.onnx`);
+  const codes = lowBits && (await quantizeOnGrids(model, lowBits.calibration));
   writeFiles([
-    ...(codes ? [{ path, bytes: codes.bytes }] : []),
+    ...(codes && files.codes ? [{ path: files.codes, bytes: codes.bytes }] : []),
     { path: files.weights, bytes: encodeWeights(trainable, values) },
     { path: files.model, bytes },
   ]);
   await tellCodes(run, metrics, step, codes && { model, bytes: codes.bytes });
-  return codes ? path : null;
-}
-
-async function finishLowBits({ given, trainingSamples: samples, normalisation, context }: Run, model: Model) {
-  return given.bits === undefined
-    ? undefined
-    : quantizeTrained(model, given.bits, { samples, normalisation }, context);
 }
 
 function reportOf({ given, trainer, training, validation, files }: Run, metrics: MetricsLog): string {
@@ -278,7 +226,8 @@ export const trainCommand = defineCommand({
         context.note(`going on after step ${checkpoint.state.step}`);
       }
       const { history, step } = await runEpochs(run, checkpoint?.state, metrics);
-      const codes = await write(run, metrics, step);
+      await write(run, metrics, step);
+      const codes = files.codes ?? null;
       writeFiles([{ path: files.report, bytes: reportOf(run, metrics) }]);
       const last = history.at(-1)!;
       return {
@@ -311,6 +260,7 @@ export const trainCommand = defineCommand({
         },
       };
     } finally {
+      await run.teacher?.dispose();
       await trainer.dispose();
     }
   },

@@ -50,8 +50,9 @@ function scaleOver(series: readonly Series[], fromZero: boolean): Scale {
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
-function axes({ bounds }: Scale, label: string): string {
-  const [x0, x1, y0, y1] = bounds;
+function axes({ bounds }: Scale, label: string, level = (y: number): number => y): string {
+  const [x0, x1] = bounds;
+  const [y0, y1] = [level(bounds[2]), level(bounds[3])];
   const [left, right, bottom] = [margin.left, width - margin.right, height - margin.bottom];
   const text = (x: number, y: number, anchor: string, value: string): string =>
     `<text x="${x}" y="${y}" text-anchor="${anchor}">${value}</text>`;
@@ -71,13 +72,27 @@ const svg = (content: string, w: number = width, h: number = height): string =>
 const path = ({ points, colour }: Series, { x, y }: Scale): string =>
   `<path fill="none" stroke="${colour}" stroke-width="1.5" d="M${points.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L")}"/>`;
 
+/** Each name once: lines that share it share their colour. */
 const legend = (series: readonly Series[]): string =>
-  `<p class="legend">${series.map(({ name, colour }) => `<span style="color:${colour}">${name}</span>`).join(" ")}</p>`;
+  `<p class="legend">${[...new Map(series.map((line) => [line.name, line])).values()].map(({ name, colour }) => `<span style="color:${colour}">${name}</span>`).join(" ")}</p>`;
 
 /** Lines over a common axis. */
 export function curves(series: readonly Series[], label: string): string {
   const scale = scaleOver(series, false);
   return svg(axes(scale, label) + series.map((line) => path(line, scale)).join("")) + legend(series);
+}
+
+/** Lines of positive numbers over a common axis, equal ratios equally far apart; `marks` are dashed. */
+export function logCurves(series: readonly Series[], label: string, marks: readonly Series[] = []): string {
+  const onLog = ({ points, ...rest }: Series): Series => ({
+    ...rest,
+    points: points.map(([x, y]) => [x, Math.log10(y)] as const),
+  });
+  const [lines, across] = [series.map(onLog), marks.map(onLog)];
+  const scale = scaleOver([...lines, ...across], false);
+  const dashed = across.map((line) => path(line, scale).replace("<path", '<path stroke-dasharray="4 3"'));
+  const content = axes(scale, label, (y) => 10 ** y) + lines.map((line) => path(line, scale)).join("");
+  return svg(content + dashed.join("")) + legend(series);
 }
 
 /** Bars of a density, and lines over them. */

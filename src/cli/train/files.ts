@@ -10,10 +10,17 @@ export interface RunFiles {
   readonly checkpoint: string;
   readonly metrics: string;
   readonly report: string;
+  /** With --bits: the network on codes, and the table of its grids. */
+  readonly codes?: string;
+  readonly calibration?: string;
 }
 
 /** Errors: ADN_USAGE without --out, ADN_FILE where nothing can be written. */
-export function runFiles(out: string | undefined, inputs: readonly string[]): RunFiles {
+export function runFiles(
+  out: string | undefined,
+  bits: number | undefined,
+  inputs: readonly string[],
+): RunFiles {
   if (out === undefined) {
     throw new AdderNetError("ADN_USAGE", "--out is missing: where does the model go?", {
       where: "train",
@@ -27,6 +34,10 @@ export function runFiles(out: string | undefined, inputs: readonly string[]): Ru
     checkpoint: `${stem}.checkpoint`,
     metrics: `${stem}.metrics.jsonl`,
     report: `${stem}.html`,
+    ...(bits !== undefined && {
+      codes: `${stem}.int${bits}.onnx`,
+      calibration: `${stem}.int${bits}.calib.json`,
+    }),
   };
   for (const path of Object.values(files)) checkOutput(path, inputs);
   return files;

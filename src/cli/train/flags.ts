@@ -53,7 +53,11 @@ export const trainFlags = {
   },
   limit: { type: types.positiveInteger, placeholder: "N", help: "learn from the first N images only" },
   epochs: { type: types.positiveInteger, placeholder: "N", default: 50, help: "times to see all images" },
-  batch: { type: types.positiveInteger, placeholder: "N", default: 256, help: "images per step" },
+  batch: {
+    type: types.positiveInteger,
+    placeholder: "N",
+    help: "images per step (default 256, fine-tuning 128)",
+  },
   optimizer: {
     type: types.oneOf("sgd", "adam"),
     placeholder: "sgd|adam",
@@ -63,13 +67,12 @@ export const trainFlags = {
   "learning-rate": {
     type: types.nonNegative,
     placeholder: "R",
-    help: "where the schedule starts (default 0.1, for adam 0.001)",
+    help: "where the schedule starts (default 0.1, fine-tuning 0.02, with --bits 0.0005; adam a hundredth of it)",
   },
   schedule: {
     type: types.oneOf("cosine", "smooth-cosine", "steps", "constant"),
     placeholder: "cosine|smooth-cosine|steps|constant",
-    default: "cosine",
-    help: "how the rate falls: cosine after every epoch, smooth-cosine after every step, steps at 1/2 and 3/4",
+    help: "how the rate falls: cosine after every epoch (default), smooth-cosine after every step (default when fine-tuning), steps at 1/2 and 3/4",
   },
   "warm-up": {
     type: types.integer,
@@ -94,8 +97,7 @@ export const trainFlags = {
   "input-gradient": {
     type: types.oneOf("clamp", "sign"),
     placeholder: "clamp|sign",
-    default: "clamp",
-    help: "the gradient of an adder layer's input: clamped to -1..1 as in AdderNet, or its sign",
+    help: "the gradient of an adder layer's input: clamped to -1..1 as in AdderNet (default), or its sign (default with --bits)",
   },
   "adder-rate": {
     type: types.oneOf("adaptive", "increased"),
@@ -127,7 +129,7 @@ export const trainFlags = {
   teacher: {
     type: types.path,
     placeholder: "T.onnx",
-    help: "a model whose outputs are learned as well; run by onnxruntime",
+    help: "a model whose outputs are learned as well; CNNs run by onnxruntime (default with --bits: the float network itself)",
   },
   alpha: { type: share, placeholder: "A", default: 0.5, help: "share of the labels beside a teacher" },
   temperature: { type: types.nonNegative, placeholder: "T", default: 4, help: "of a teacher's outputs" },

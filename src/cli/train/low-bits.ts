@@ -77,6 +77,19 @@ export async function accuracyOf(
   }
 }
 
+/** The trained model on the very codes it was trained for: nothing is measured again. */
+export function quantizeOnGrids(
+  model: Model,
+  calibration: Calibration,
+  edges: "float" | "int8" = "int8",
+): Promise<Quantized> {
+  const layers = Object.entries(calibration.layers).map(([name, { factor }]) => {
+    const [ones, zeros] = [factor.map(() => 1), factor.map(() => 0)];
+    return [name, { factor: ones, shift: zeros, sqnr: null }] as const;
+  });
+  return quantize(model, { edges, calibration: { ...calibration, layers: Object.fromEntries(layers) } });
+}
+
 /** The network as its converted file has it: grids go by the names of values there. */
 export async function fused(trainable: TrainableModel): Promise<TrainableModel> {
   const { model } = await convert(withValues(trainable, trainable.values), { check: false });
@@ -87,16 +100,21 @@ export interface LowBitsStart extends LowBits {
   /** The float model, and its codes before any training. */
   readonly model: Model;
   readonly bytes: Uint8Array;
+  readonly calibration: Calibration;
 }
 
-/** Chooses grids as `addernet quantize` does, and puts the network on them. */
+/** Grids as `addernet quantize` chooses them, or known ones, and the network on them, scales and biases refitted. */
 export async function startLowBits(
   { network, values, model: unfused }: TrainableModel,
   bits: number,
   images: Images,
   context: Context,
+  known: Calibration | undefined,
 ): Promise<LowBitsStart> {
   const { model } = await convert(unfused, { check: false });
-  const { bytes, calibration } = await quantizeTrained(model, bits, images, context);
-  return { ...withGrids(network, values, gridsOf(calibration)), model, bytes };
+  const { bytes, calibration } = await (known === undefined
+    ? quantizeTrained(model, bits, images, context)
+    : quantize(model, { calibration: known }));
+  const refits = new Map(Object.entries(calibration.layers));
+  return { ...withGrids(network, values, gridsOf(calibration), refits), model, bytes, calibration };
 }

@@ -154,7 +154,7 @@ function featurePicture(trainer: Trainer, data: Dataset): string {
   );
   return series.length === 0
     ? ""
-    : `<h2>The two features, by class</h2><figure>${scatter(series, "first feature")}</figure>`;
+    : `<section id="features"><h2>The two features, by class</h2><figure>${scatter(series, "first feature")}</figure></section>`;
 }
 
 const escapeText = (text: string): string =>
@@ -183,7 +183,7 @@ export function reportPage({ title, settings, lines, trainer, data }: ReportPart
 <html lang="en"><head><meta charset="utf-8"><title>${escapeText(title)}</title><style>${style}</style></head><body>
 <h1>${escapeText(title)}</h1>
 <h2>Learning</h2>${curvePictures(lines)}
-<h2>Weights</h2>${weights.map(weightPicture).join("")}
+<section id="weights"><h2>Weights</h2>${weights.map(weightPicture).join("")}</section>
 ${weights[0] ? filterPicture(weights[0]) : ""}
 ${featurePicture(trainer, data)}
 <details><summary>Settings</summary><table>${rows.join("")}</table></details>
