@@ -44,7 +44,7 @@ export function adaptiveAdderRate(eta = 0.2): Transform {
   };
 }
 
-/** The plain alternative to the adaptive rate: adder weights have `factor` times the others' rate. Decay goes by the rate too: take it last. */
+/** The plain alternative to the adaptive rate: adder weights learn `factor` times as fast; taken first, it leaves their decay as it is. */
 export function increasedAdderRate(factor: number): Transform {
   return {
     name: "increased adder rate",
@@ -117,16 +117,15 @@ export interface SgdOptions {
   readonly momentum?: number;
   readonly nesterov?: boolean;
   readonly weightDecay?: number;
-  /** What is done to gradients of adder weights first; AdderNet's adaptive rate by default, nothing when null. */
-  readonly adders?: Transform | null;
+  /** What is done to gradients of adder weights first; AdderNet's adaptive rate by default. */
+  readonly adders?: Transform;
 }
 
 /** The order of the AdderNet code: its rate belongs to the gradient, so decay and momentum come after it. */
 export function sgd(options: SgdOptions): Transform[] {
   const { momentum: rate = 0.9, nesterov = false, weightDecay: decay = 0 } = options;
-  const { adders = adaptiveAdderRate() } = options;
   return [
-    ...(adders === null ? [] : [adders]),
+    options.adders ?? adaptiveAdderRate(),
     weightDecay(decay),
     momentum(rate, { nesterov }),
     learningRate(asSchedule(options.learningRate)),

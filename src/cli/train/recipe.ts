@@ -51,10 +51,9 @@ export function optimizerOf(given: Recipe): Transform[] {
   const weightDecay = given["weight-decay"];
   if (given.optimizer === "adam") return adam({ learningRate, weightDecay });
   const factor = given["rate-factor"];
-  const shared = { learningRate, weightDecay, momentum: given.momentum, nesterov: given.nesterov };
-  return given["adder-rate"] === "adaptive"
-    ? sgd({ ...shared, adders: adaptiveAdderRate(factor) })
-    : [...sgd({ ...shared, adders: null }), increasedAdderRate(factor ?? 100)];
+  const adders =
+    given["adder-rate"] === "adaptive" ? adaptiveAdderRate(factor) : increasedAdderRate(factor ?? 100);
+  return sgd({ learningRate, weightDecay, momentum: given.momentum, nesterov: given.nesterov, adders });
 }
 
 export function lossOf({ teacher, bits, alpha, temperature, smoothing }: TrainFlags): Loss {
