@@ -33,7 +33,7 @@ function writeFeeds(plan: Plan, base: number, memory: WebAssembly.Memory, feeds:
   }
 }
 
-/** Called when the feeds are in their places, without a step, and after every task with its step. */
+/** Called when the feeds are in their places, without a step, and after the calls of every step in a task with that step. */
 type Watch = (step?: number) => void;
 
 /** What a run works with. `team` is needed for plans with programs. */
@@ -46,9 +46,11 @@ export interface Run {
   readonly team: Team | undefined;
 }
 
-function doTask({ calls, step }: LinkedTask, watch: Watch | undefined): void {
-  for (const { kernel, args } of calls) kernel(...args);
-  watch?.(step);
+function doTask(parts: LinkedTask, watch: Watch | undefined): void {
+  for (const { calls, step } of parts) {
+    for (const { kernel, args } of calls) kernel(...args);
+    watch?.(step);
+  }
 }
 
 function runAlone({ plan, linked, memory, feeds }: Run, watch?: Watch): void {
@@ -75,7 +77,7 @@ async function runTogether({ plan, linked, memory, feeds }: Run, team: Team, wat
     if (!team.enter(isShared ? tasks.length : 0)) await team.patience();
     // Waiting is time of the phase that is waited for.
     watch?.(before);
-    before = tasks.at(-1)?.step;
+    before = tasks.at(-1)?.at(-1)?.step;
     if (isShared) doShared(tasks, team, watch);
     else {
       for (const task of tasks) doTask(task, watch);

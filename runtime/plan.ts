@@ -2,7 +2,7 @@
 // the same time never overlap.
 
 import { AdderNetError } from "../src/core/errors.ts";
-import type { BoundGraph, BoundValue } from "./bind.ts";
+import type { BoundGraph, BoundNode, BoundValue } from "./bind.ts";
 import {
   bytesOf,
   type ConstantSources,
@@ -12,6 +12,7 @@ import {
   type Step,
   type ValueRanges,
 } from "./builder.ts";
+import type { Images } from "./images.ts";
 import { loweringOf } from "./lowerings.ts";
 import { rangesOf } from "./ranges.ts";
 
@@ -31,12 +32,21 @@ export interface PlannedValue {
   readonly feed?: number;
 }
 
+/** First steps that are for one image of a batch, and gone through for each. */
+export interface PlannedImages {
+  readonly count: number;
+  readonly steps: number;
+  /** Bytes from image to image, by buffer; other buffers of these steps hold one image. */
+  readonly strides: ReadonlyMap<number, number>;
+}
+
 export interface Plan {
   readonly steps: readonly Step[];
   readonly buffers: readonly PlannedBuffer[];
   readonly inputs: readonly PlannedValue[];
   readonly outputs: readonly PlannedValue[];
   readonly arenaBytes: number;
+  readonly images?: PlannedImages;
 }
 
 const alignment = 64;
@@ -49,11 +59,12 @@ interface Interval {
   last: number;
 }
 
-/** When each buffer is needed, in steps. */
+/** When each buffer is needed, in steps; one with all images as long as there are steps for single ones. */
 function lifetimes(
   draft: Draft,
   inputs: readonly PlannedValue[],
   outputs: readonly PlannedValue[],
+  images: PlannedImages | undefined,
 ): Interval[] {
   const intervals = draft.buffers.map((): Interval => ({ first: Number.POSITIVE_INFINITY, last: -1 }));
   const touch = (buffer: number | undefined, step: number) => {
@@ -67,6 +78,10 @@ function lifetimes(
     for (const buffer of [...reads, ...writes]) touch(buffer, index);
   }
   for (const { buffer } of outputs) touch(buffer, draft.steps.length);
+  for (const buffer of images?.strides.keys() ?? []) {
+    touch(buffer, 0);
+    touch(buffer, images!.steps - 1);
+  }
   return intervals;
 }
 
@@ -110,8 +125,9 @@ function arrange(
   draft: Draft,
   inputs: readonly PlannedValue[],
   outputs: readonly PlannedValue[],
+  images: PlannedImages | undefined,
 ): PlannedBuffer[] {
-  const intervals = lifetimes(draft, inputs, outputs);
+  const intervals = lifetimes(draft, inputs, outputs, images);
   const place = sharedPlaces(draft, intervals);
   const owners = [...draft.buffers.keys()].filter((index) => place[index] === index);
   owners.sort((a, b) => draft.buffers[b]!.bytes - draft.buffers[a]!.bytes);
@@ -139,15 +155,38 @@ function requireRoom(label: string, bytes: number): void {
   });
 }
 
+/** Buffers that both steps for one image and others need, or the caller: they get room for all images. */
+function widenBuffers(
+  draft: Draft,
+  { count }: Images,
+  steps: number,
+  { inputs, outputs }: Pick<Plan, "inputs" | "outputs">,
+): PlannedImages {
+  const touched = (some: readonly Step[]) => some.flatMap(({ reads, writes }) => [...reads, ...writes]);
+  const given = new Set(inputs.map(({ buffer }) => buffer));
+  const others = new Set<number | undefined>([...given, ...outputs.map(({ buffer }) => buffer)]);
+  for (const buffer of touched(draft.steps.slice(steps))) others.add(buffer);
+  const strides = new Map<number, number>();
+  for (const buffer of new Set(touched(draft.steps.slice(0, steps)))) {
+    if (!others.has(buffer)) continue;
+    const need = draft.buffers[buffer]!;
+    if (!given.has(buffer)) draft.buffers[buffer] = { ...need, bytes: need.bytes * count };
+    strides.set(buffer, draft.buffers[buffer]!.bytes / count);
+  }
+  return { count, steps, strides };
+}
+
 /**
  * Lowers every node and gives every buffer its place. With a track, kernels that are nearly as fast race. `ranges` is what holds for the
- * values: what follows from the graph, unless the caller knows more. Throws ADN_LIMIT for what cannot fit a WebAssembly memory.
+ * values: what follows from the graph, unless the caller knows more. With `images` the first nodes are planned for one of them. Throws
+ * ADN_LIMIT for what cannot fit a WebAssembly memory.
  */
 export function planGraph(
   graph: BoundGraph,
   sources: ConstantSources,
   track?: RaceTrack,
   ranges: ValueRanges = rangesOf(graph),
+  images?: Images,
 ): Plan {
   const draft: Draft = { steps: [], buffers: [], bufferOf: new Map() };
   for (const value of graph.inputs) {
@@ -155,10 +194,13 @@ export function planGraph(
     requireRoom(value.name, bytes);
     draft.bufferOf.set(value.name, draft.buffers.push({ bytes, label: value.name }) - 1);
   }
-  for (const bound of graph.nodes) {
+  const lower = (bound: BoundNode): void => {
     for (const value of bound.outputs) if (value) requireRoom(value.name, bytesOf(value));
     draftNode(bound, draft, sources, ranges, loweringOf(bound.node)!.lower, track);
-  }
+  };
+  images?.one.nodes.slice(0, images.nodes).forEach(lower);
+  const steps = draft.steps.length;
+  graph.nodes.slice(images?.nodes).forEach(lower);
   const planned = (value: BoundValue): PlannedValue => {
     const buffer = value.constant ? undefined : draft.bufferOf.get(value.name);
     return buffer === undefined ? { value } : { value, buffer };
@@ -168,8 +210,9 @@ export function planGraph(
     const feed = graph.inputs.findIndex(({ name }) => name === value.name);
     return feed < 0 ? planned(value) : { value, feed };
   });
-  const buffers = arrange(draft, inputs, outputs);
+  const byImage = images && widenBuffers(draft, images, steps, { inputs, outputs });
+  const buffers = arrange(draft, inputs, outputs, byImage);
   const arenaBytes = buffers.reduce((most, { offset, bytes }) => Math.max(most, offset + aligned(bytes)), 0);
   requireRoom("the arena", arenaBytes);
-  return { steps: draft.steps, buffers, inputs, outputs, arenaBytes };
+  return { steps: draft.steps, buffers, inputs, outputs, arenaBytes, ...(byImage && { images: byImage }) };
 }

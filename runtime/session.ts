@@ -24,6 +24,7 @@ import { execute, executeTimed, type LinkedPlan, type Run } from "./execute.ts";
 import { describePlan, describeStep, type SessionExplanation, type StepTime } from "./explain.ts";
 import { checkFeeds, type Feeds } from "./feeds.ts";
 import { fuseEpilogues } from "./fuse.ts";
+import { imagesOf } from "./images.ts";
 import { type Plan, planGraph } from "./plan.ts";
 import { openTrack } from "./race.ts";
 import { factsOf, requireSupported } from "./support.ts";
@@ -222,7 +223,9 @@ function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>):
       table: constantSource(arena, tables),
       lists: listSource(state, lists),
     };
-    const plan = planGraph(fuseEpilogues(bind(model, shapes, constants)), sources, track);
+    const bound = (given: typeof shapes) => fuseEpilogues(bind(model, given, constants));
+    const graph = bound(shapes);
+    const plan = planGraph(graph, sources, track, undefined, imagesOf(model, graph, bound));
     const arrangement = arrange(state, plan);
     reserveValues(state, placedBytes(plan, arrangement));
     const linked = linkPlan(state, plan, arrangement);

@@ -60,7 +60,7 @@ async function writeGenerated(folder, file, text) {
 for (const { kernels, names } of families) {
   const binaries = [];
   for (const level of names) {
-    const bytes = await compile(kernels, "index.ts", ["-O3", ...levels[level]]);
+    const bytes = await compile(kernels, "index.ts", ["-O3s", ...levels[level]]);
     binaries.push({ level, bytes });
     console.log(`${relative(root, kernels)}, ${level}: ${bytes.length} bytes`);
   }

@@ -1,23 +1,26 @@
 // How the work of a plan is shared: its calls as phases of tasks. The tasks of a phase need nothing of each other; all of them
 // end before the next phase begins.
 
-import type { Call } from "../builder.ts";
+import { type Call, shifted } from "../builder.ts";
 import type { Plan } from "../plan.ts";
-import { chainsOf, independentRuns } from "./dependence.ts";
+import { chainsOf, independentRuns, isOwnBuffer } from "./dependence.ts";
 import { divideCall, nanosecondsOf } from "./divisions.ts";
 
 /** Calls one after the other, all of one step of the plan. */
-export interface Task {
+export interface Part {
   readonly calls: readonly Call[];
   readonly step: number;
 }
+
+/** Parts one after the other: one, or all that an image goes through. */
+export type Task = readonly Part[];
 
 export interface Phase {
   readonly tasks: readonly Task[];
   /** Whether every thread takes tasks of it, in any order; otherwise the calling thread does all of them, in theirs. */
   readonly isShared: boolean;
-  /** Whether every thread has its own copy of the buffers that only the step needs. */
-  readonly hasCopies: boolean;
+  /** Buffers of which every thread has its own copy. */
+  readonly own: ReadonlySet<number>;
 }
 
 export interface Arrangement {
@@ -42,16 +45,20 @@ const ampleTask = 50_000;
 /** More tasks than threads, so that a thread that is late or slow leaves its share to the others. */
 const mostTasksPerThread = 4;
 
+const nothing: ReadonlySet<number> = new Set();
+
 const timeOfCalls = (calls: readonly Call[]): number =>
   calls.reduce((sum, call) => sum + nanosecondsOf(call), 0);
 
+const timeOfTask = (task: Task): number => task.reduce((sum, { calls }) => sum + timeOfCalls(calls), 0);
+
 const timeOfTasks = (tasks: readonly Task[]): number =>
-  tasks.reduce((sum, { calls }) => sum + timeOfCalls(calls), 0);
+  tasks.reduce((sum, task) => sum + timeOfTask(task), 0);
 
 /** When the last thread is done, if each takes the next task as soon as it has ended one. */
 function timeShared(tasks: readonly Task[], threads: number): number {
   const loads = new Float64Array(threads);
-  for (const { calls } of tasks) loads[loads.indexOf(Math.min(...loads))]! += timeOfCalls(calls);
+  for (const task of tasks) loads[loads.indexOf(Math.min(...loads))]! += timeOfTask(task);
   return Math.max(...loads);
 }
 
@@ -73,20 +80,27 @@ function partsOf(call: Call, threads: number, smallest: number): Call[] {
 const priceOfDividing = 1.08;
 
 function phaseOfRun(calls: readonly Call[], step: number, { threads, smallest = 0 }: ArrangeOptions): Phase {
-  const asTasks = (all: readonly Call[]) => all.map((call): Task => ({ calls: [call], step }));
+  const asTasks = (all: readonly Call[]) => all.map((call): Task => [{ calls: [call], step }]);
   const whole = asTasks(calls);
   if (timeOfCalls(calls) < smallest) {
-    return { tasks: whole, isShared: false, hasCopies: false };
+    return { tasks: whole, isShared: false, own: nothing };
   }
   const divided = asTasks(calls.flatMap((call) => partsOf(call, threads, smallest)));
   const isGain = timeShared(whole, threads) > priceOfDividing * timeShared(divided, threads);
   const tasks = isGain ? divided : whole;
-  return { tasks, isShared: tasks.length > 1, hasCopies: false };
+  return { tasks, isShared: tasks.length > 1, own: nothing };
+}
+
+/** Buffers in calls that fit. */
+function buffersIn(calls: readonly Call[], fits: (buffer: number) => boolean): Set<number> {
+  const addresses = calls.flatMap(({ args }) => args).filter((argument) => typeof argument === "object");
+  return new Set(addresses.map(({ buffer }) => buffer).filter(fits));
 }
 
 /** Chains as tasks; short ones together. */
 function phaseOfChains(
   chains: readonly Call[][],
+  { buffers }: Plan,
   step: number,
   { threads, smallest = 0 }: ArrangeOptions,
 ): Phase {
@@ -102,18 +116,19 @@ function phaseOfChains(
     tasks.at(-1)!.push(...chain);
     time += timeOfCalls(chain);
   }
-  return { tasks: tasks.map((calls) => ({ calls, step })), isShared: tasks.length > 1, hasCopies: true };
+  const own = buffersIn(chains.flat(), (buffer) => isOwnBuffer(buffers[buffer]!));
+  return { tasks: tasks.map((calls) => [{ calls, step }]), isShared: tasks.length > 1, own };
 }
 
 /** A step call by call, or in chains where that is faster. */
-function phasesOfStep({ steps, buffers }: Plan, step: number, options: ArrangeOptions): Phase[] {
-  const { calls } = steps[step]!;
+function phasesOfStep(plan: Plan, { calls, step }: Part, options: ArrangeOptions): Phase[] {
+  const { buffers } = plan;
   const { threads, smallest = 0 } = options;
   const together = independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
   if (timeOfCalls(calls) < smallest) return together;
   const chains = chainsOf(calls, buffers);
   if (chains.length < 2) return together;
-  const apart = phaseOfChains(chains, step, options);
+  const apart = phaseOfChains(chains, plan, step, options);
   return timeOfPhases([apart], threads) < timeOfPhases(together, threads) ? [apart] : together;
 }
 
@@ -128,18 +143,63 @@ function joined(phases: readonly Phase[]): Phase[] {
   return result;
 }
 
+/** What an image of a batch goes through by itself. */
+function partsOfImage({ steps, images }: Plan, image: number): Part[] {
+  const { steps: count, strides } = images!;
+  return steps.slice(0, count).map(({ calls }, step) => ({
+    step,
+    calls: calls.map((call) => ({
+      ...call,
+      args: call.args.map((argument) =>
+        typeof argument === "number"
+          ? argument
+          : shifted(argument, image * (strides.get(argument.buffer) ?? 0)),
+      ),
+    })),
+  }));
+}
+
+/** Steps for the whole batch. */
+function partsOfAll({ steps, images }: Plan): Part[] {
+  const parts = steps.map(({ calls }, step) => ({ calls, step }));
+  return parts.slice(images?.steps);
+}
+
+const range = (first: number, end: number): number[] =>
+  Array.from({ length: end - first }, (_, index) => first + index);
+
 /** Everything in one phase of the calling thread. */
-function arrangeAlone({ steps }: Plan): Arrangement {
-  const tasks = steps.map(({ calls }, step): Task => ({ calls, step }));
-  return { threads: 1, phases: [{ tasks, isShared: false, hasCopies: false }], gain: 1 };
+function arrangeAlone(plan: Plan): Arrangement {
+  const parts = range(0, plan.images?.count ?? 0).flatMap((image) => partsOfImage(plan, image));
+  const tasks = [...parts, ...partsOfAll(plan)].map((part) => [part]);
+  return { threads: 1, phases: [{ tasks, isShared: false, own: nothing }], gain: 1 };
+}
+
+/** Whole images, as many as all threads can share evenly, and the others step by step. */
+function phasesOfImages(plan: Plan, options: ArrangeOptions): Phase[] {
+  const { images } = plan;
+  if (images === undefined) return [];
+  const { count, strides } = images;
+  const even = count - (count % options.threads);
+  const tasks = range(0, even).map((image) => partsOfImage(plan, image));
+  const own = buffersIn(
+    tasks.flat().flatMap(({ calls }) => calls),
+    (buffer) => !strides.has(buffer),
+  );
+  const others = range(even, count).flatMap((image) => partsOfImage(plan, image));
+  return [
+    ...(even > 0 ? [{ tasks, isShared: true, own }] : []),
+    ...others.flatMap((part) => phasesOfStep(plan, part, options)),
+  ];
 }
 
 export function arrangePlan(plan: Plan, options: ArrangeOptions): Arrangement {
   if (options.threads === 1) return arrangeAlone(plan);
   const given = { smallest: smallestShared, ...options };
   const { threads } = given;
-  const start: Phase = { tasks: [], isShared: false, hasCopies: false };
-  const phases = joined([start, ...plan.steps.flatMap((_, step) => phasesOfStep(plan, step, given))]);
+  const start: Phase = { tasks: [], isShared: false, own: nothing };
+  const steps = partsOfAll(plan).flatMap((part) => phasesOfStep(plan, part, given));
+  const phases = joined([start, ...phasesOfImages(plan, given), ...steps]);
   const alone = phases.reduce((sum, { tasks }) => sum + timeOfTasks(tasks), 0);
   const gain = alone / Math.max(1, timeOfPhases(phases, threads));
   return { threads, phases, gain };

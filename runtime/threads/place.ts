@@ -5,18 +5,19 @@ import { kernelNames, kernelTable } from "../../custom-ops/kernels/table.ts";
 import type { Call } from "../builder.ts";
 import type { Plan } from "../plan.ts";
 import type { Arrangement, Phase } from "./arrange.ts";
-import { isOwnBuffer } from "./dependence.ts";
 
 export interface LinkedCall {
   readonly kernel: (...args: number[]) => void;
   readonly args: readonly number[];
 }
 
-export interface LinkedTask {
+export interface LinkedPart {
   readonly calls: readonly LinkedCall[];
   /** The plan's step it belongs to. */
   readonly step: number;
 }
+
+export type LinkedTask = readonly LinkedPart[];
 
 export interface LinkedPhase {
   readonly tasks: readonly LinkedTask[];
@@ -34,27 +35,38 @@ interface Copies {
   readonly bytes: number;
 }
 
-/** Buffers that a thread needs for itself in a phase: those of its step alone, or scratch alone. */
-function ownBuffers({ tasks, hasCopies }: Phase, { buffers }: Plan): Set<number> {
-  const own = new Set<number>();
-  for (const { kernel, args } of tasks.flatMap(({ calls }) => calls)) {
+/** Buffers that a thread needs for itself in a phase: its own ones, and scratch. */
+function ownBuffers({ tasks, own }: Phase): Set<number> {
+  const all = new Set<number>();
+  for (const { kernel, args } of tasks.flat().flatMap(({ calls }) => calls)) {
     for (const [index, argument] of args.entries()) {
       if (typeof argument === "number") continue;
       const isScratch = kernelTable[kernel][index] === "scratch";
-      if (isScratch || (hasCopies && isOwnBuffer(buffers[argument.buffer]!))) own.add(argument.buffer);
+      if (isScratch || own.has(argument.buffer)) all.add(argument.buffer);
     }
   }
-  return own;
+  return all;
 }
 
-/** Copies of one step take the place of those of another. */
+/** Copies of one step take the place of those of another; those of several steps lie to each other as in the plan. */
 function copiesOf({ phases }: Arrangement, plan: Plan): Copies {
   const offsets = new Map<number, number>();
   let [most, end, step] = [0, 0, -1];
   for (const phase of phases.filter(({ isShared }) => isShared)) {
-    if (phase.tasks[0]!.step !== step) end = 0;
-    step = phase.tasks[0]!.step;
-    for (const buffer of ownBuffers(phase, plan)) {
+    const [first] = phase.tasks;
+    const own = ownBuffers(phase);
+    if (first!.length > 1) {
+      const start = Math.min(...[...own].map((buffer) => plan.buffers[buffer]!.offset));
+      for (const buffer of own) {
+        const { offset, bytes } = plan.buffers[buffer]!;
+        offsets.set(buffer, offset - start);
+        most = Math.max(most, aligned(offset - start + bytes));
+      }
+      continue;
+    }
+    if (first![0]!.step !== step) end = 0;
+    step = first![0]!.step;
+    for (const buffer of own) {
       if (offsets.has(buffer)) continue;
       offsets.set(buffer, end);
       end += aligned(plan.buffers[buffer]!.bytes);
@@ -87,8 +99,8 @@ function resolveWithCopies(plan: Plan, base: number, block: number, { offsets }:
     for (const [index, argument] of call.args.entries()) {
       if (typeof argument === "number") continue;
       const isScratch = kernelTable[call.kernel][index] === "scratch";
-      const isOwn = isScratch || (phase.hasCopies && isOwnBuffer(plan.buffers[argument.buffer]!));
-      if (isOwn) addresses[index] = block + offsets.get(argument.buffer)! + argument.bytes;
+      if (isScratch || phase.own.has(argument.buffer))
+        addresses[index] = block + offsets.get(argument.buffer)! + argument.bytes;
     }
     return addresses;
   };
@@ -104,10 +116,12 @@ export function linkPhases(
   const resolve = resolveAt(plan, base);
   return phases.map((phase) => ({
     isShared: phase.isShared,
-    tasks: phase.tasks.map(({ calls, step }) => ({
-      step,
-      calls: calls.map((call) => ({ kernel: kernels[call.kernel], args: resolve(call, phase) })),
-    })),
+    tasks: phase.tasks.map((parts) =>
+      parts.map(({ calls, step }) => ({
+        step,
+        calls: calls.map((call) => ({ kernel: kernels[call.kernel], args: resolve(call, phase) })),
+      })),
+    ),
   }));
 }
 
@@ -120,7 +134,8 @@ function encodePhases(phases: readonly Phase[], resolve: Resolve): Float64Array<
   for (const phase of phases) {
     const tasks = phase.isShared ? phase.tasks : [];
     numbers.push(tasks.length);
-    for (const { calls } of tasks) {
+    for (const parts of tasks) {
+      const calls = parts.flatMap((part) => part.calls);
       numbers.push(calls.length);
       for (const call of calls) numbers.push(kernelNames.indexOf(call.kernel), ...resolve(call, phase));
     }

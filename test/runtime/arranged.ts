@@ -8,6 +8,7 @@ import { bind } from "../../runtime/bind.ts";
 import type { ConstantData, ConstantSource, ConstantSources } from "../../runtime/builder.ts";
 import { execute } from "../../runtime/execute.ts";
 import { fuseEpilogues } from "../../runtime/fuse.ts";
+import { imagesOf } from "../../runtime/images.ts";
 import { makeLists, type TapLists } from "../../runtime/lists.ts";
 import { planGraph } from "../../runtime/plan.ts";
 import { type Arrangement, arrangePlan } from "../../runtime/threads/arrange.ts";
@@ -109,8 +110,13 @@ export async function runArranged(
     return placed;
   };
   const tensors = model.graph.inputs.map(({ name }) => feeds[name]!);
-  const shapes = new Map(model.graph.inputs.map(({ name }, index) => [name, tensors[index]!.dims]));
-  const plan = planGraph(fuseEpilogues(bind(model, shapes)), { weights: source, table: source, lists });
+  const shapes: ReadonlyMap<string, readonly number[]> = new Map(
+    model.graph.inputs.map(({ name }, index) => [name, tensors[index]!.dims]),
+  );
+  const bound = (given: typeof shapes) => fuseEpilogues(bind(model, given));
+  const graph = bound(shapes);
+  const sources = { weights: source, table: source, lists };
+  const plan = planGraph(graph, sources, undefined, undefined, imagesOf(model, graph, bound));
   const arrangement = arrangePlan(plan, { threads, smallest });
   const bytes = placedBytes(plan, arrangement);
   const base = arena.allocate(bytes);

@@ -244,7 +244,8 @@ describe.each(levels)("%s", (simd) => {
       const { outputs, arrangement } = await runArranged(model, feeds, { simd, threads, seed: threads });
       expect(outputs, `${threads} threads`).toEqual(alone);
       for (const { tasks, isShared } of arrangement.phases) {
-        if (isShared) for (const { calls } of tasks) for (const { kernel } of calls) shared.add(kernel);
+        if (!isShared) continue;
+        for (const { calls } of tasks.flat()) for (const { kernel } of calls) shared.add(kernel);
       }
     }
   });

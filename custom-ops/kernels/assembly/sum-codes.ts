@@ -37,6 +37,7 @@ function addressOf(x: usize, tap: usize): usize {
 }
 
 /** One segment; answers where the list goes on. */
+@inline
 function addSegmentVector<N>(x: usize, list: usize, from: usize, to: usize): usize {
   const n = changetype<N>(0).count();
   let all0 = i16x8.splat(0);

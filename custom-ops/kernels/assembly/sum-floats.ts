@@ -21,6 +21,7 @@ function flush(sum: v128, from: usize, to: usize): void {
 }
 
 /** Taps from `tap` to `end`: to = from + their sums. */
+@inline
 function addVector<N>(x: usize, tap: usize, end: usize, from: usize, to: usize): void {
   const n = changetype<N>(0).count();
   let a = f32x4.splat(0);
@@ -61,6 +62,7 @@ function addScalar(x: usize, tap: usize, end: usize, from: usize, to: usize, pix
 }
 
 /** to[p] = from[p] + Σ min(x[offset + p], w) over a list of taps, for `vectors` <= 7 times four pixels. Answers the list's end. */
+@inline
 export function sumFloats(x: usize, list: usize, from: usize, to: usize, vectors: i32): usize {
   const tap = list + 4;
   const end = tap + (<usize>load<u32>(list) << 3);
