@@ -91,6 +91,9 @@ const knownOptions = ["simd", "threads", "kernels", "memory", "externalData"];
 /** What one page of WebAssembly memory takes: less is no memory. */
 const leastMemory = 65536;
 
+/** Of the model's inputs, in their order. */
+type Shapes = readonly (readonly number[])[];
+
 interface CachedPlan {
   readonly plan: Plan;
   readonly arrangement: Arrangement;
@@ -213,8 +216,9 @@ function reserveValues(state: State, bytes: number): void {
   }
 }
 
-function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
+function makePlan(state: State, inputShapes: Shapes): CachedPlan {
   const { model, arena, constants, weights, track } = state;
+  const shapes = new Map(model.graph.inputs.map(({ name }, index) => [name, inputShapes[index]!]));
   const tables = new Map<string, number>();
   const lists = new Set<string>();
   try {
@@ -223,7 +227,8 @@ function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>):
       table: constantSource(arena, tables),
       lists: listSource(state, lists),
     };
-    const bound = (given: typeof shapes) => fuseEpilogues(bind(model, given, constants));
+    const bound = (given: ReadonlyMap<string, readonly number[]>) =>
+      fuseEpilogues(bind(model, given, constants));
     const graph = bound(shapes);
     const plan = planGraph(graph, sources, track, undefined, imagesOf(model, graph, bound));
     const arrangement = arrange(state, plan);
@@ -237,8 +242,8 @@ function makePlan(state: State, shapes: ReadonlyMap<string, readonly number[]>):
 }
 
 /** The plan for these input shapes: the one made before, or a new one. */
-function planFor(state: State, shapes: ReadonlyMap<string, readonly number[]>): CachedPlan {
-  const key = [...shapes].map(([name, dims]) => `${name}:${dims.join("x")}`).join(" ");
+function planFor(state: State, shapes: Shapes): CachedPlan {
+  const key = shapes.join(" ");
   const known = state.plans.get(key);
   if (known !== undefined) {
     state.plans.delete(key);
@@ -279,9 +284,13 @@ async function ensureTeam(state: State): Promise<void> {
 async function prepare(state: State, feeds: Feeds): Promise<Run> {
   const { inputs } = state.model.graph;
   const tensors = checkFeeds(feeds, inputs);
-  const shapes = new Map(inputs.map(({ name }, index) => [name, tensors[index]!.dims]));
-  if (isShared(planFor(state, shapes))) await ensureTeam(state);
-  const { plan, linked } = planFor(state, shapes);
+  const shapes = tensors.map(({ dims }) => dims);
+  let cached = planFor(state, shapes);
+  if (isShared(cached)) {
+    await ensureTeam(state);
+    cached = planFor(state, shapes);
+  }
+  const { plan, linked } = cached;
   return { plan, linked, memory: state.arena.memory, feeds: tensors, team: state.threads.team };
 }
 
@@ -302,14 +311,11 @@ function metadataOf({ name }: ValueInfo, facts: ReadonlyMap<string, ValueFact>):
 }
 
 /** Input shapes, when the file fixes all of them. */
-function fixedShapes(inputs: readonly ValueInfo[]): Map<string, readonly number[]> | undefined {
-  const shapes = new Map<string, readonly number[]>();
-  for (const { name, type } of inputs) {
-    const shape = type?.kind === "tensor" ? type.shape : undefined;
-    if (!shape?.every((dim) => typeof dim === "number")) return undefined;
-    shapes.set(name, shape as readonly number[]);
-  }
-  return shapes;
+function fixedShapes(inputs: readonly ValueInfo[]): Shapes | undefined {
+  const shapes = inputs.map(({ type }) => (type?.kind === "tensor" ? type.shape : undefined));
+  return shapes.every((shape) => shape?.every((dim) => typeof dim === "number"))
+    ? (shapes as Shapes)
+    : undefined;
 }
 
 /** A session over a model as plain data. See `createSession`. */
