@@ -28,25 +28,40 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const cnn = join(root, "test/topologies/fixtures/lenet5-conv-linear-32.pth");
+
 /** Commands that work for a while and then write files. */
 const jobs = {
-  convert: ["convert", network, "-o", "out.onnx", "--check", "3", "--report", "out.json"],
+  convert: ["convert", network, "-o", "out.onnx", "--check", "3", "--external-data", "--report", "out.json"],
   quantize: ["quantize", converted, "-o", "out.onnx", "--data", images, "--samples", "16"],
+  adderize: [
+    ...["adderize", cnn, "--arch", "lenet5-bn", "-o", "out.onnx", "--report", "out.json"],
+    ...["--data", join(root, "test/fixtures/lenet5bn/digits.npy"), "--samples", "64", "--steps", "20"],
+  ],
 } as const;
 
+/** What stood in a file before the command that is to replace it. */
+const old = "before";
+
+/** A folder where an earlier run left its file. */
 function makeFolder(): string {
-  return mkdtempSync(join(folder, "job-"));
+  const place = mkdtempSync(join(folder, "job-"));
+  writeFileSync(join(place, "out.onnx"), old);
+  return place;
 }
 
-/** No file is half there: each is whole, or not there at all. */
-function requireWhole(place: string): void {
+/** No file is half there: each is whole, the old one, or not there at all. Answers whether the model was written. */
+function requireWhole(place: string): boolean {
   const names = readdirSync(place);
   expect(names.filter((name) => name.includes(".tmp-"))).toEqual([]);
-  for (const name of names) {
-    const content = readFileSync(join(place, name));
-    if (name.endsWith(".onnx")) expect(decodeModel(content).graph.nodes.length).toBeGreaterThan(0);
-    else expect(() => JSON.parse(content.toString())).not.toThrow();
-  }
+  expect(names).toContain("out.onnx");
+  const files = new Map(names.map((name) => [name, readFileSync(join(place, name))]));
+  const [model, report] = [files.get("out.onnx")!, files.get("out.json")];
+  if (report !== undefined) expect(() => JSON.parse(report.toString())).not.toThrow();
+  if (model.toString() === old) return false;
+  const { graph } = decodeModel(model, { externalData: (location) => files.get(location) });
+  expect(graph.nodes.length).toBeGreaterThan(0);
+  return true;
 }
 
 interface Ended {
@@ -82,79 +97,60 @@ describe.skipIf(isWindows).each(Object.entries(jobs))("Ctrl-C during %s", (_, ar
     const whole = makeFolder();
     const { code, milliseconds } = await run(argv, whole);
     expect(code).toBe(0);
-    requireWhole(whole);
-    const moments = Array.from({ length: 4 }, (_, at) => ((at + 0.5) / 4) * milliseconds);
+    expect(requireWhole(whole)).toBe(true);
+    const moments = Array.from({ length: 5 }, (_, at) => ((at + 0.5) / 5) * milliseconds);
+    const codes = new Set<number | null>();
+    let place = whole;
     for (const moment of moments) {
-      const place = makeFolder();
+      place = makeFolder();
       const ended = await run(argv, place, moment);
+      codes.add(ended.code);
       // Before the first line of ours ran it is the signal itself that ends the process; after the last nothing is left to stop.
       expect([130, 0, null]).toContain(ended.code);
       expect(ended.stderr).not.toMatch(/fault of addernet|at .*\.js:\d+/);
-      requireWhole(place);
+      expect(requireWhole(place) || ended.code !== 0).toBe(true);
     }
+    expect(codes).toContain(130);
+    expect((await run(argv, place)).code).toBe(0);
+    expect(requireWhole(place)).toBe(true);
   });
 });
 
 const mayMount =
   spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmpdir()]).status === 0;
 
+/** A shell that runs the command after it, in a folder on a disk of 8 kB that holds the old file, and then tells what is there. */
+const onFullDisk =
+  'mount -t tmpfs -o size=8k tmpfs . && cd "$PWD" && printf before > out.onnx && "$@"; code=$?; ls -A; cat out.onnx; exit $code';
+
 describe.skipIf(!mayMount)("a full disk (needs the right to mount one)", () => {
-  it("is told in one line with the file's name, and leaves nothing", () => {
-    const place = makeFolder();
-    const script = `mount -t tmpfs -o size=64k tmpfs . && cd . && cd "$PWD" && "$@"; code=$?; ls -A; exit $code`;
-    const { status, stdout, stderr } = spawnSync(
-      "unshare",
-      [
-        "-rm",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        process.execPath,
-        main,
-        "convert",
-        network,
-        "-o",
-        "out.onnx",
-        "--no-check",
-        "--quiet",
-      ],
-      { cwd: place, encoding: "utf8" },
-    );
-    expect({ status, stdout, stderr }).toEqual({
-      status: 2,
-      stdout: "",
-      stderr: "error ADN_FILE: out.onnx: the disk is full\n",
-    });
-  });
+  it.each(Object.entries(jobs))(
+    "is told of by %s in one line with the file's name, and the old file stays",
+    (_, argv) => {
+      const { status, stdout, stderr } = spawnSync(
+        "unshare",
+        ["-rm", "sh", "-c", onFullDisk, "sh", process.execPath, main, ...argv, "--quiet"],
+        { cwd: mkdtempSync(join(folder, "disk-")), encoding: "utf8" },
+      );
+      expect({ status, stdout }).toEqual({ status: 2, stdout: `out.onnx\n${old}` });
+      expect(stderr).toMatch(/^error ADN_FILE: out\.[a-z.]+: the disk is full\n$/);
+    },
+  );
 });
 
 describe.skipIf(isWindows)("files that may not grow", () => {
-  it("are told of in one line, and the old file stays", () => {
+  it.each(Object.entries(jobs))("are told of by %s in one line, and the old file stays", (_, argv) => {
     const place = makeFolder();
-    writeFileSync(join(place, "out.onnx"), "before");
     const { status, stderr } = spawnSync(
       "bash",
-      [
-        "-c",
-        'ulimit -f 64; "$@"',
-        "bash",
-        process.execPath,
-        main,
-        "convert",
-        network,
-        "-o",
-        "out.onnx",
-        "--no-check",
-        "--quiet",
-      ],
+      ["-c", 'ulimit -f 4; "$@"', "bash", process.execPath, main, ...argv, "--quiet"],
       { cwd: place, encoding: "utf8" },
     );
-    expect({ status, stderr }).toEqual({
-      status: 2,
-      stderr: "error ADN_FILE: out.onnx: the file would be larger than files may be here\n",
-    });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^error ADN_FILE: out\.[a-z.]+: the file would be larger than files may be here\n$/,
+    );
     expect(readdirSync(place)).toEqual(["out.onnx"]);
-    expect(readFileSync(join(place, "out.onnx"), "utf8")).toBe("before");
+    expect(readFileSync(join(place, "out.onnx"), "utf8")).toBe(old);
   });
 });

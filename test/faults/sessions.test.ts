@@ -1,14 +1,20 @@
 // Sessions under load and misfortune: hundreds of runs at once, disposal in mid-run, a cap on memory, numbers that are none.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { beforeAll, describe, expect, it, test } from "vitest";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Worker } from "node:worker_threads";
+import { afterAll, afterEach, beforeAll, describe, expect, it, test, vi } from "vitest";
 import { convert } from "../../converter/index.ts";
-import { createSession, type Session, type SessionOptions } from "../../runtime/index.ts";
+import { createExecutor, createSession, type Session, type SessionOptions } from "../../runtime/index.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { randomTensor } from "../core/suites/op-case.ts";
+import { network, networkFeeds } from "../runtime/threads-network.ts";
 
+const root = resolve(import.meta.dirname, "../..");
 const fixture = join(import.meta.dirname, "../fixtures/lenet5bn/lenet5bn.inlined.onnx");
 let bytes: Uint8Array;
 
@@ -119,6 +125,92 @@ describe("a cap on memory", () => {
 
   test.each([0, -1, Number.NaN, 65_535])("of %d bytes is refused", async (memory) => {
     await expect(createSession(bytes, { memory })).rejects.toMatchObject({ code: "ADN_USAGE" });
+  });
+});
+
+describe.skipIf(!existsSync(join(root, "dist/runtime/index.js")))("a machine with no memory left", () => {
+  const folder = mkdtempSync(join(tmpdir(), "addernet-memory-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** In a process whose WebAssembly memories cannot grow beyond 25 MB, whatever they were promised. */
+  function runWithout(threads: number): { status: number | null; told: unknown; stderr: string } {
+    const files = ["network.onnx", "job.mjs"].map((name) => join(folder, name)) as [string, string];
+    writeFileSync(files[0], encodeModel(network("side")).bytes);
+    writeFileSync(
+      files[1],
+      `import { readFileSync } from "node:fs";
+      import { createSession } from ${JSON.stringify(`file://${root}/dist/runtime/index.js`)};
+      const session = await createSession(readFileSync(process.argv[2]), { threads: ${threads} });
+      const answer = async (side) => {
+        const x = { type: "float32", data: new Float32Array(16 * side * side).fill(0.5), dims: [1, 16, side, side] };
+        try {
+          return [...Object.values(await session.run({ x }))[0].data];
+        } catch ({ code, message }) {
+          return { code, message };
+        }
+      };
+      const answers = [];
+      for (const side of [32, 700, 32, 2000, 32]) answers.push(await answer(side));
+      console.log(JSON.stringify(answers));
+      await session.dispose();`,
+    );
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["--wasm-max-mem-pages=400", files[1], files[0]],
+      { encoding: "utf8" },
+    );
+    return { status, told: JSON.parse(stdout || "null"), stderr };
+  }
+
+  test.each([1, 2])("with %i threads: one clear error in mid-plan, and what fits goes on", (threads) => {
+    const { status, told, stderr } = runWithout(threads);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const [first, ...others] = told as [number[], ...unknown[]];
+    expect(first).toHaveLength(16);
+    const refused = { code: "ADN_LIMIT", message: expect.stringMatching(/no memory for \d+ more bytes/) };
+    expect(others).toEqual([refused, first, refused, first]);
+  });
+});
+
+describe("a worker killed while it computes", () => {
+  const threadsModule = process.getBuiltinModule("node:worker_threads");
+  afterEach(() => void vi.restoreAllMocks());
+
+  function watchWorkers(): Worker[] {
+    const started: Worker[] = [];
+    const Original = threadsModule.Worker;
+    class Watched extends Original {
+      constructor(...given: ConstructorParameters<typeof Original>) {
+        super(...given);
+        started.push(this);
+      }
+    }
+    vi.spyOn(threadsModule, "Worker", "get").mockReturnValue(Watched as never);
+    return started;
+  }
+
+  it("costs at most the run it was in, in words, ten times over", async () => {
+    const started = watchWorkers();
+    const session = await createExecutor(network(200), { threads: 3 });
+    try {
+      const feeds = networkFeeds(200);
+      const wanted = await session.run(feeds);
+      for (let turn = 0; turn < 10; turn++) {
+        const victim = started.at(-1)!;
+        const ended = once(victim, "exit");
+        const run = session.run(feeds);
+        void victim.terminate();
+        const [result] = await Promise.allSettled([run]);
+        if (result.status === "fulfilled") expect(result.value).toEqual(wanted);
+        else expect(result.reason).toMatchObject({ code: "ADN_WASM" });
+        await ended;
+        expect(await session.run(feeds)).toEqual(wanted);
+        expect(session.explain().threads.count).toBe(3);
+      }
+      expect(started.length).toBeGreaterThanOrEqual(2 + 10);
+    } finally {
+      await session.dispose();
+    }
   });
 });
 
