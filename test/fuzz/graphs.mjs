@@ -19,13 +19,34 @@ registerAdderNet(ort, { strategy: "native" });
 
 const answer = async (session, feeds) => Object.values(await session.run(feeds))[0];
 
-/** Where the batch is free, runs of another one in between must leave no trace. */
-export async function runSession(bytes, feeds, options, between = []) {
+/** The values of `data` over and over, or their beginning: `length` of them. */
+function repeated(data, length) {
+  const values = new data.constructor(length);
+  for (let at = 0; at < length; at += data.length) values.set(data.subarray(0, length - at), at);
+  return values;
+}
+
+/** Where the batch is free, runs of other batches of the same images must answer the same, and leave no trace. */
+export async function runSession(bytes, feeds, options, { batches = [], tolerance = floatTolerance } = {}) {
   const session = await createSession(bytes, options);
+  const { x } = feeds;
+  const withBatch = ({ data, dims, ...rest }, batch) => ({
+    ...rest,
+    data: repeated(data, (data.length / dims[0]) * batch),
+    dims: [batch, ...dims.slice(1)],
+  });
   try {
     const first = await answer(session, feeds);
-    for (const others of between) await session.run(others);
-    if (between.length > 0)
+    for (const batch of batches) {
+      const found = await answer(session, { x: withBatch(x, batch) });
+      requireClose(
+        `a batch of ${batch} against one of ${x.dims[0]}`,
+        found,
+        withBatch(first, batch),
+        tolerance,
+      );
+    }
+    if (batches.length > 0)
       requireClose("the second run against the first", await answer(session, feeds), first, 0);
     return first;
   } finally {
@@ -33,14 +54,15 @@ export async function runSession(bytes, feeds, options, between = []) {
   }
 }
 
-/** The first image alone, then all of them three times over. */
-function otherBatches({ freeBatch }, { x }) {
+/** Bytes of values from which on a batch may go through the layers image by image. */
+const largeBatch = 5 * 2 ** 20;
+
+/** The first image alone, all of them three times over, and now and then many. */
+function otherBatches({ freeBatch, manyImages = false }, { x }) {
   if (!freeBatch) return [];
-  const image = x.data.length / x.dims[0];
-  const thrice = new Float32Array(3 * x.data.length);
-  for (const at of [0, 1, 2]) thrice.set(x.data, at * x.data.length);
-  const of = (data) => ({ x: { ...x, data, dims: [data.length / image, ...x.dims.slice(1)] } });
-  return [of(x.data.slice(0, image)), of(thrice)];
+  const [count] = x.dims;
+  const many = Math.ceil((largeBatch * count) / (2 * x.data.byteLength));
+  return [1, 3 * count, ...(manyImages ? [Math.min(many, 400)] : [])];
 }
 
 const quiet = { logSeverityLevel: 4, intraOpNumThreads: 1, interOpNumThreads: 1 };
@@ -84,7 +106,7 @@ async function checkFloat(bytes, feeds, wanted, recipe) {
   const { threads } = recipe;
   for (const simd of levels) {
     const found = await attempt(`kernels, ${simd}`, () =>
-      runSession(bytes, feeds, { simd, threads }, otherBatches(recipe, feeds)),
+      runSession(bytes, feeds, { simd, threads }, { batches: otherBatches(recipe, feeds) }),
     );
     requireClose(`kernels, ${simd}, against float64`, found, wanted, floatTolerance);
   }
@@ -109,10 +131,10 @@ async function checkCodes(model, recipe, [feeds, ...samples]) {
   const meant = await attempt("references of codes", () => runPlainly(decodeModel(bytes), feeds, false));
   const wanted = await attempt("onnxruntime on codes", () => runOrt(bytes, feeds));
   requireClose("onnxruntime against references, codes", wanted, meant, codeTolerance(recipe));
+  const [{ threads }, tolerance] = [recipe, codeTolerance(recipe)];
   for (const simd of levels) {
-    const { threads } = recipe;
     const found = await attempt(`codes, ${simd}`, () =>
-      runSession(bytes, feeds, { simd, threads }, otherBatches(recipe, feeds)),
+      runSession(bytes, feeds, { simd, threads }, { batches: otherBatches(recipe, feeds), tolerance }),
     );
     requireClose(`codes, ${simd}, against onnxruntime`, found, wanted, codeTolerance(recipe));
   }

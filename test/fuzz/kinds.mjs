@@ -34,6 +34,7 @@ function* plainerRecipes(recipe) {
     threads: 1,
     strategy: "none",
     names: "plain",
+    manyImages: false,
   };
   for (const [name, value] of Object.entries(plain))
     if (recipe[name] !== value) yield { ...recipe, [name]: value };
