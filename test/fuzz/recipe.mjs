@@ -82,7 +82,7 @@ export function makeRecipe(seed) {
     target: random.pick(["custom", "custom", "standard"]),
     bits: random.chance(0.3) ? random.between(3, 8) : 0,
     threads: random.chance(0.05) ? 2 : 1,
-    manyImages: random.chance(0.1),
+    manyImages: random.chance(0.05),
     names: random.chance(0.1) ? "ours" : "plain",
     strategy: random.pick(["none", "none", "none", "partition", "native"]),
   };
