@@ -148,17 +148,16 @@ function standardOpset(model: Model): number {
   return opset;
 }
 
-/** Brings the nodes of one op to one form and answers the body for them. */
+/** Brings the nodes of one op to one form and answers the body for them, plain where it is to be found again. */
 function bodyFor(
   model: Model,
   form: FunctionForm,
   placed: readonly PlacedNode[],
   shared: Map<string, string>,
+  isPlain: boolean,
 ): FunctionBody {
-  const variant = variantFor(
-    form,
-    placed.map(({ node }) => node),
-  );
+  const nodes = placed.map(({ node }) => node);
+  const variant = { ...variantFor(form, nodes), isPlain };
   for (const place of placed) {
     makeExplicit(model, place, variant.clips);
     fillInputs(model, place, variant.inputs, shared);
@@ -181,7 +180,7 @@ export function attachFunctions(model: Model): void {
   const shared = new Map<string, string>();
   for (const form of functionForms) {
     const own = placed.filter((place) => place.form === form);
-    if (own.length > 0) model.functions.push(bodyFor(model, form, own, shared));
+    if (own.length > 0) model.functions.push(bodyFor(model, form, own, shared, false));
   }
   model.opsetImports.set(domain, 1);
 }
@@ -237,7 +236,7 @@ export function inlineFunctions(model: Model): void {
   detachFunctions(model);
   const taken = namesIn(model.graph);
   for (const place of adderNodes(model.graph)) {
-    const body = bodyFor(model, place.form, [place], new Map());
+    const body = bodyFor(model, place.form, [place], new Map(), true);
     replaceNode(place.graph, place.node, ...bodyNodes(body, place.node, taken));
   }
   model.opsetImports.delete(domain);

@@ -10,7 +10,7 @@ import {
   absoluteDifferences,
   columnsOf,
   lengths,
-  negatedOutput,
+  outputOf,
   perFilter,
   sumOver,
   windowAttributes,
@@ -35,7 +35,7 @@ const centred = (output: string, codes: string, zeroPoint: string): readonly Lin
  */
 function codeSums(output: string, opset: number): readonly Line[] {
   return [
-    ...lengths,
+    ...lengths(opset),
     toFloat("x_zero", "x_zero_point"),
     ...centred("x_values", "X", "x_zero"),
     ...centred("w_values", "W", "x_zero"),
@@ -44,7 +44,8 @@ function codeSums(output: string, opset: number): readonly Line[] {
     ...sumOver("tap_sums", "absolute", 3, opset),
     ["tap_integers", "Cast", "tap_sums", { to: int32 }],
     ...sumOver("sums", "tap_integers", 3, opset),
-    ...negatedOutput(output, "sums"),
+    ["negated", "Neg", "sums"],
+    ...outputOf(output, "negated"),
   ];
 }
 

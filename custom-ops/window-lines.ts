@@ -20,24 +20,48 @@ const givenWindow = {
   dilations: reference("dilations", "INTS"),
 };
 
-/** Lengths: taps = KH·KW, groups = C / (C/group), depth = taps·C/group, and constants to build shapes from. */
-export const lengths: readonly Line[] = [
+/** How many groups a call has. Constant cannot refer to an INT before opset 12, the shapes of X and W tell too. */
+function groupsOf(opset: number): readonly Line[] {
+  if (opset >= 12) {
+    return [
+      ["group_count", "Constant", "", { value_int: reference("group", "INT") }],
+      ["groups", "Reshape", "group_count one"],
+    ];
+  }
+  return [
+    ["x_shape", "Shape", "X"],
+    ["channels", "Gather", "x_shape one"],
+    ["groups", "Div", "channels group_channels"],
+  ];
+}
+
+/** Lengths: taps = KH·KW, groups, depth = taps·C/group, and constants to build shapes from, where 0 keeps a length and -1 is the rest. */
+export const lengths = (opset: number): readonly Line[] => [
   ["zero", "Constant", "", integers(0)],
   ["one", "Constant", "", integers(1)],
   ["rest", "Constant", "", integers(-1)],
   ["plane_axes", "Constant", "", integers(2, 3)],
-  ["x_shape", "Shape", "X"],
   ["w_shape", "Shape", "W"],
-  ["batch", "Gather", "x_shape zero"],
-  ["channels", "Gather", "x_shape one"],
-  ["plane", "Gather", "x_shape plane_axes"],
   ["filters", "Gather", "w_shape zero"],
   ["group_channels", "Gather", "w_shape one"],
   ["kernel", "Gather", "w_shape plane_axes"],
-  ["groups", "Div", "channels group_channels"],
   ["taps", "ReduceProd", "kernel"],
   ["depth", "Mul", "taps group_channels"],
+  ...groupsOf(opset),
 ];
+
+/** `depth` as blocks·block, `block` being its largest divisor up to `most`. */
+export function blocksOf(depth: string, most: number): readonly Line[] {
+  return [
+    ["candidates", "Constant", "", integers(...Array.from({ length: most }, (_, index) => index + 1))],
+    ["quotients", "Div", `${depth} candidates`],
+    ["multiples", "Mul", "quotients candidates"],
+    ["divides", "Equal", `multiples ${depth}`],
+    ["divisors", "Where", "divides candidates one"],
+    ["block", "ReduceMax", "divisors", { keepdims: on }],
+    ["blocks", "Div", `${depth} block`],
+  ];
+}
 
 export const concat = { axis: { type: "INT", value: 0n } as Attribute };
 
@@ -52,7 +76,7 @@ export function columnsOf(x: string): readonly Line[] {
     ["identity", "EyeLike", "zeros"],
     ["one_hot_shape", "Concat", "taps one kernel", concat],
     ["one_hot", "Reshape", "identity one_hot_shape"],
-    ["plane_shape", "Concat", "rest one plane", concat],
+    ["plane_shape", "Constant", "", integers(-1, 1, 0, 0)],
     ["planes", "Reshape", `${x} plane_shape`],
     ["columns", "Conv", "planes one_hot", givenWindow],
     ["column_shape", "Shape", "columns"],
@@ -64,7 +88,7 @@ export function columnsOf(x: string): readonly Line[] {
 /** |X - W| as `absolute`: the columns as (N,G,1,inner,OH·OW) against `w` as (1,G,M/G,inner,1), `inner` being one or more lengths. */
 export function absoluteDifferences(w: string, inner: string): readonly Line[] {
   return [
-    ["x_matrix_shape", "Concat", `batch groups one ${inner} area`, concat],
+    ["x_matrix_shape", "Concat", `rest groups one ${inner} area`, concat],
     ["x_matrix", "Reshape", "columns x_matrix_shape"],
     ["w_matrix_shape", "Concat", `one groups rest ${inner} one`, concat],
     ["w_matrix", "Reshape", `${w} w_matrix_shape`],
@@ -83,13 +107,13 @@ export function sumOver(output: string, input: string, axis: number, opset: numb
 }
 
 const off: Attribute = { type: "INT", value: 0n };
+const on: Attribute = { type: "INT", value: 1n };
 
-/** -`sums` in the shape (N,M,OH,OW). */
-export function negatedOutput(output: string, sums: string): readonly Line[] {
+/** (N,G,M/G,OH·OW) in the shape (N,M,OH,OW). */
+export function outputOf(output: string, sums: string): readonly Line[] {
   return [
-    ["negated", "Neg", sums],
-    ["y_shape", "Concat", "batch filters positions", concat],
-    [output, "Reshape", "negated y_shape"],
+    ["y_shape", "Concat", "zero filters positions", concat],
+    [output, "Reshape", `${sums} y_shape`],
   ];
 }
 

@@ -73,6 +73,10 @@ describe.each(exports)("$name", ({ name, nodes }) => {
     const alone = await ort.InferenceSession.create(bytes);
     const feeds = { input: new ort.Tensor("float32", input.data as Float32Array, input.dims) };
     expect(largestDifference((await alone.run(feeds)).output!, expected)).toBeLessThan(1e-3);
+    const again = await convert(bytes, { check: false });
+    expect(again.report.layers.map(({ weightShape }) => weightShape)).toEqual(
+      layers.map(({ weightShape }) => weightShape),
+    );
   });
 });
 
