@@ -57,9 +57,9 @@ function centredDistances(opset: number): readonly Line[] {
     ...columnsOf("X"),
     ...absoluteDifferences("W", "blocks block"),
     ...sumOver("block_sums", "absolute", 4, opset),
-    ["w_rows_shape", "Concat", "filters blocks block", concat],
-    ["w_rows", "Reshape", "W w_rows_shape"],
-    ["w_absolute", "Abs", "w_rows"],
+    ["w_shape_in_blocks", "Concat", "filters blocks block", concat],
+    ["w_in_blocks", "Reshape", "W w_shape_in_blocks"],
+    ["w_absolute", "Abs", "w_in_blocks"],
     ...sumOver("w_block_sums", "w_absolute", 2, opset),
     ["centre_shape", "Concat", "one groups rest blocks one", concat],
     ["centre", "Reshape", "w_block_sums centre_shape"],
@@ -84,25 +84,21 @@ function plainDistances(opset: number): readonly Line[] {
 const double = intAttribute(11);
 const float = intAttribute(1);
 
+const inDouble = (input: string): Line => [`${input}_wide`, "Cast", input, { to: double }];
+
 /** B - scale·Σ|W| as `channel_offset`: thousands that cancel, so in double; engines compute it when they load the model. */
 function offset(inputs: number, opset: number): readonly Line[] {
-  const weights: readonly Line[] = [
-    ["w_wide", "Cast", "w_block_sums", { to: double }],
-    ...sumOver("w_sums", "w_wide", 1, opset),
+  const isScaled = inputs > 3;
+  const scaling: readonly Line[] = [inDouble("scale"), ["w_scaled", "Mul", "w_sums scale_wide"]];
+  const difference: readonly Line[] = [
+    inDouble("B"),
+    ["wide_offset", "Sub", isScaled ? "B_wide w_scaled" : "B_wide w_sums"],
   ];
-  const bias: Line = ["b_wide", "Cast", "B", { to: double }];
-  const scaled: readonly Line[] = [
-    ["scale_wide", "Cast", "scale", { to: double }],
-    ["w_scaled", "Mul", "w_sums scale_wide"],
-  ];
-  const difference: readonly Line[] = {
-    2: [["wide_offset", "Neg", "w_sums"] as const],
-    3: [bias, ["wide_offset", "Sub", "b_wide w_sums"] as const],
-    5: [bias, ...scaled, ["wide_offset", "Sub", "b_wide w_scaled"] as const],
-  }[inputs]!;
   return [
-    ...weights,
-    ...difference,
+    inDouble("w_block_sums"),
+    ...sumOver("w_sums", "w_block_sums_wide", 1, opset),
+    ...(isScaled ? scaling : []),
+    ...(inputs > 2 ? difference : [["wide_offset", "Neg", "w_sums"] as const]),
     ["offset", "Cast", "wide_offset", { to: float }],
     ...perFilter("channel_offset", "offset"),
   ];
