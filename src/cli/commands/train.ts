@@ -206,10 +206,12 @@ export const trainCommand = defineCommand({
     `Architectures: ${listArchitectures().join(", ")}.`,
     "Beside OUT.onnx stand OUT.safetensors (the weights), OUT.metrics.jsonl, OUT.html (curves, weights, filters)\nand OUT.checkpoint. A run that was interrupted, however it ended, goes on with --resume and makes the same bits as one that was not.",
     "AdderNet's recipe is the default: full-precision gradients of weights, clamped ones of inputs, the layer-wise rate, cosine.",
+    "--bits writes OUT.intB.onnx as well, on the grids of OUT.intB.calib.json, and says what its codes get right before and after.",
   ],
   examples: [
     "addernet train --arch lenet5-bn --data mnist --epochs 50 --out lenet.onnx",
-    "addernet train --model r20.onnx --data cifar10 --epochs 1 --learning-rate 0.0001 --out tuned.onnx",
+    "addernet train --model r20.onnx --teacher cnn.onnx --data cifar10 --epochs 2 --out tuned.onnx",
+    "addernet train --model r20.onnx --bits 4 --data cifar10 --epochs 1 --out tuned.onnx",
     "addernet train --arch resnet20 --init r20.pth --teacher cnn.onnx --data cifar10 --epochs 10 --out student.onnx",
     "addernet train --arch lenet5-bn --data mnist --out lenet.onnx --resume",
   ],
