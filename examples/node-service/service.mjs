@@ -103,7 +103,7 @@ export function createService(network, options = {}) {
   const routes = { "/classify": { POST: classify }, "/health": { GET: health, HEAD: health } };
 
   async function answer(request, response) {
-    const { pathname } = new URL(request.url, "http://service");
+    const [pathname] = request.url.split("?");
     const route = routes[pathname];
     if (route === undefined) throw new Refusal(404, `there are ${Object.keys(routes).join(" and ")}`);
     const act = route[request.method];

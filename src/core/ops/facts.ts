@@ -43,10 +43,16 @@ export function elementsOf(fact: ValueFact | undefined): readonly Dim[] | undefi
   return constant && elementCount(constant.dims) <= longestElements ? toNumbers(constant) : undefined;
 }
 
-/** Every element of an integer scalar or vector, or undefined unless all are known. */
+function requireIntegers(values: number[], { elemType }: ValueFact): number[] {
+  const odd = values.find((value) => !Number.isInteger(value));
+  if (odd === undefined) return values;
+  throw new AdderNetError("ADN_TYPE", "lengths and axes must be integers", { found: `${odd}, ${elemType}` });
+}
+
+/** Every element of an integer scalar or vector, or undefined unless all are known. Throws ADN_TYPE for constants that are none. */
 export function integersOf(fact: ValueFact | undefined): number[] | undefined {
   if (fact === undefined) return undefined;
-  if (fact.constant !== undefined) return toNumbers(fact.constant);
+  if (fact.constant !== undefined) return requireIntegers(toNumbers(fact.constant), fact);
   const elements = elementsOf(fact);
   return elements?.every((element) => typeof element === "number") ? [...(elements as number[])] : undefined;
 }
