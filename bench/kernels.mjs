@@ -10,9 +10,13 @@ import { quantile } from "./statistics.mjs";
 
 const { threads } = JSON.parse(process.argv[2]);
 
-/** Layers of ResNets: channels, filters, kernel, size of the map. */
+/**
+ * Layers of ResNets: channels, filters, kernel, size of the map, and how many weights are above 0: as trained, or all of them, which
+ * leaves lists nothing to leave out.
+ */
 const layers = [
   [64, 64, 3, 56],
+  [64, 64, 3, 56, "all live"],
   [16, 16, 3, 32],
   [32, 32, 3, 16],
   [64, 64, 3, 8],
@@ -20,32 +24,82 @@ const layers = [
   [256, 64, 1, 56],
 ];
 
-/** x -> ReLU -> adder layer -> y, so that the layer's input is known not to be negative, as in a network. */
-function layerModel([channels, filters, kernel, size]) {
+const info = (name, elemType, shape) => ({ name, type: { kind: "tensor", elemType, shape } });
+
+/** Weights as trained ones are spread, or the same without their signs. */
+function weightsOf([channels, filters, kernel, , kind]) {
   const uniform = uniformFrom(3);
-  const dims = [filters, channels, kernel, kernel];
-  const weights = Float32Array.from({ length: filters * channels * kernel ** 2 }, () => adderWeight(uniform));
-  const pads = intsAttribute(new Array(4).fill((kernel - 1) / 2));
-  const info = (name, shape) => ({ name, type: { kind: "tensor", elemType: "float32", shape } });
+  const sign = kind === "all live" ? Math.abs : (weight) => weight;
+  return Float32Array.from({ length: filters * channels * kernel ** 2 }, () => sign(adderWeight(uniform)));
+}
+
+function modelOf(layer, type, nodes, constants) {
+  const [channels, filters, , size] = layer;
   return newModel(
     {
       name: "layer",
-      inputs: [info("x", [1, channels, size, size])],
-      outputs: [info("y", [1, filters, size, size])],
-      nodes: [
-        makeNode("Relu", ["x"], ["positive"]),
-        makeNode("Adder2d", ["positive", "w"], ["y"], [["pads", pads]], { domain: "addernet" }),
-      ],
-      initializers: new Map([["w", { type: "float32", data: weights, dims }]]),
+      inputs: [info("x", type, [1, channels, size, size])],
+      outputs: [info("y", type, [1, filters, size, size])],
+      nodes,
+      initializers: new Map(Object.entries(constants)),
     },
     { "": 17, addernet: 1 },
   );
 }
 
-async function measureLayer(layer) {
+const padsOf = (kernel) => [["pads", intsAttribute(new Array(4).fill((kernel - 1) / 2))]];
+
+/** x -> ReLU -> adder layer -> y, so that the layer's input is known not to be negative, as in a network. */
+function floatLayer(layer) {
   const [channels, filters, kernel, size] = layer;
-  const session = await createExecutor(layerModel(layer), { threads });
-  const feeds = { x: naturalImages([1, channels, size], 5) };
+  const dims = [filters, channels, kernel, kernel];
+  const nodes = [
+    makeNode("Relu", ["x"], ["positive"]),
+    makeNode("Adder2d", ["positive", "w"], ["y"], padsOf(kernel), { domain: "addernet" }),
+  ];
+  const model = modelOf(layer, "float32", nodes, { w: { type: "float32", data: weightsOf(layer), dims } });
+  return { model, x: naturalImages([1, channels, size], 5) };
+}
+
+/** The largest values that have a code, of weights and of x. */
+const largest = 6;
+
+const codesOf = ({ data, dims }, least) => ({
+  type: "uint8",
+  data: Uint8Array.from(data, (value) => Math.min(255, Math.max(least, Math.round((value / largest) * 255)))),
+  dims,
+});
+
+/** x -> adder layer -> y on 8-bit codes. */
+function codeLayer(layer) {
+  const [channels, filters, kernel, size, kind] = layer;
+  const dims = [filters, channels, kernel, kernel];
+  const inputs = ["x", "zero", "w", "scale", "bias", "zero"];
+  const perFilter = (value) => ({
+    type: "float32",
+    data: new Float32Array(filters).fill(value),
+    dims: [filters],
+  });
+  const model = modelOf(
+    layer,
+    "uint8",
+    [makeNode("QLinearAdder2d", inputs, ["y"], padsOf(kernel), { domain: "addernet" })],
+    {
+      zero: { type: "uint8", data: Uint8Array.of(0), dims: [] },
+      w: codesOf({ data: weightsOf(layer), dims }, kind === "all live" ? 1 : 0),
+      ...{ scale: perFilter(1 / 256), bias: perFilter(100) },
+    },
+  );
+  return { model, x: codesOf(naturalImages([1, channels, size], 5), 0) };
+}
+
+const makers = { "adder float32": floatLayer, "adder codes": codeLayer };
+
+async function measureLayer(layer, kind) {
+  const [channels, filters, kernel, size, weights = "as trained"] = layer;
+  const { model, x } = makers[kind](layer);
+  const session = await createExecutor(model, { threads });
+  const feeds = { x };
   const times = [];
   const start = performance.now();
   while (times.length < 20 || performance.now() - start < 700) {
@@ -58,11 +112,13 @@ async function measureLayer(layer) {
   // As for the roofline, the undisturbed runs: the first ones, still being compiled, are not among them.
   const milliseconds = quantile(times, 0.1);
   const name = `${channels}->${filters} ${kernel}x${kernel} at ${size}x${size}`;
-  return { layer: name, taps, live, milliseconds, kernels, why };
+  return { layer: name, weights, kind, taps, live, milliseconds, kernels, why };
 }
 
 const roofline = await measureRoofline();
 const rates = [];
-for (const layer of layers) rates.push(await measureLayer(layer));
+for (const kind of Object.keys(makers)) {
+  for (const layer of layers) rates.push(await measureLayer(layer, kind));
+}
 process.stdout.write(JSON.stringify({ roofline, layers: rates }));
 process.exit(0);

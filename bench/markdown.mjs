@@ -136,15 +136,27 @@ function freshTable(measured, title) {
 
 function kernelsSection({ roofline, layers }) {
   const mixes = Object.entries(roofline).map(([mix, rate]) => [mix, number(rate)]);
-  const rows = layers.map(({ layer, taps, live, milliseconds, kernels }) => [
-    layer,
+  const rows = layers.map(({ layer, weights, kind, taps, live, milliseconds, kernels }) => [
+    `${layer}, ${kind.replace("adder ", "")}`,
+    weights,
     Object.keys(kernels).join(", "),
     number(taps / milliseconds / 1e6),
-    percent(leastMilliseconds("adder float32", taps, live, roofline) / milliseconds),
+    percent(live ?? 1),
+    percent(leastMilliseconds(kind, taps, live, roofline) / milliseconds),
   ]);
   return [
     table(["roofline: instruction mix", "G taps/s"], mixes),
-    table(["adder layer alone, fp32", "kernels", "G taps/s", "of the roofline"], rows),
+    table(
+      [
+        "adder layer alone",
+        "weights above 0",
+        "kernels",
+        "G taps/s, all taps",
+        "taps gone through",
+        "of their mix's roofline",
+      ],
+      rows,
+    ),
   ].join("\n");
 }
 
