@@ -27,9 +27,10 @@ interface Scale {
   readonly x: (value: number) => number;
   readonly y: (value: number) => number;
   readonly bounds: readonly [x0: number, x1: number, y0: number, y1: number];
+  readonly high: number;
 }
 
-function scaleOver(series: readonly Series[], fromZero: boolean): Scale {
+function scaleOver(series: readonly Series[], fromZero: boolean, high: number = height): Scale {
   const all = series.flatMap(({ points }) => points);
   const reach = (axis: 0 | 1): [number, number] => {
     const values = all.map((point) => point[axis]);
@@ -43,17 +44,18 @@ function scaleOver(series: readonly Series[], fromZero: boolean): Scale {
     from + ((value - low) / (high - low)) * (to - from);
   return {
     x: (value) => place(value, x0, x1, margin.left, width - margin.right),
-    y: (value) => place(value, y0, y1, height - margin.bottom, margin.top),
+    y: (value) => place(value, y0, y1, high - margin.bottom, margin.top),
+    high,
     bounds: [x0, x1, y0, y1],
   };
 }
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
-function axes({ bounds }: Scale, label: string, level = (y: number): number => y): string {
+function axes({ bounds, high }: Scale, label: string, level = (y: number): number => y): string {
   const [x0, x1] = bounds;
   const [y0, y1] = [level(bounds[2]), level(bounds[3])];
-  const [left, right, bottom] = [margin.left, width - margin.right, height - margin.bottom];
+  const [left, right, bottom] = [margin.left, width - margin.right, high - margin.bottom];
   const text = (x: number, y: number, anchor: string, value: string): string =>
     `<text x="${x}" y="${y}" text-anchor="${anchor}">${value}</text>`;
   return [
@@ -109,18 +111,18 @@ export function histogram(bars: Series, lines: readonly Series[], label: string)
   return svg(content + lines.map((line) => path(line, scale)).join("")) + legend([bars, ...lines]);
 }
 
-/** Points, a colour for each class. */
+/** Points on a square, a colour for each class. */
 export function scatter(series: readonly Series[], label: string): string {
-  const scale = scaleOver(series, false);
+  const scale = scaleOver(series, false, width);
   const dots = series.map(({ points, colour }) =>
     points
       .map(
         ([x, y]) =>
-          `<circle cx="${scale.x(x).toFixed(1)}" cy="${scale.y(y).toFixed(1)}" r="1.4" fill="${colour}"/>`,
+          `<circle cx="${scale.x(x).toFixed(1)}" cy="${scale.y(y).toFixed(1)}" r="2" fill="${colour}"/>`,
       )
       .join(""),
   );
-  return svg(axes(scale, label) + dots.join("")) + legend(series);
+  return svg(axes(scale, label) + dots.join(""), width, width) + legend(series);
 }
 
 export interface Tile {

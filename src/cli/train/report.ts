@@ -154,7 +154,7 @@ function featurePicture(trainer: Trainer, data: Dataset): string {
   );
   return series.length === 0
     ? ""
-    : `<section id="features"><h2>The two features, by class</h2><figure>${scatter(series, "first feature")}</figure></section>`;
+    : `<section id="features"><h2>The two features, by class</h2><figure>${scatter(series, "first feature; the second upwards")}</figure></section>`;
 }
 
 const escapeText = (text: string): string =>
