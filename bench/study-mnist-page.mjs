@@ -47,7 +47,7 @@ function orderLines({ order }) {
 
 function head({ epochs, seeds, images, isComplete, done }) {
   const state = isComplete ? "complete" : `unfinished, ${done.length} runs so far`;
-  return `${epochs} epochs of ${images} images, seeds ${seeds.join(" and ")}; ${state}.`;
+  return `${epochs} epochs of ${images} images, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(" and ")}; ${state}.`;
 }
 
 const table = (header, rows) =>

@@ -102,8 +102,9 @@ function orderOf(rows) {
     const better = rows[index];
     if (better.mean === null || worse.mean === null) return null;
     const gap = better.mean - worse.mean;
-    const noise = Math.max(better.deviation ?? 0, worse.deviation ?? 0);
-    return { better: better.name, worse: worse.name, gap, noise, holds: gap > noise };
+    const known = better.deviation !== null && worse.deviation !== null;
+    const noise = known ? Math.max(better.deviation, worse.deviation) : null;
+    return { better: better.name, worse: worse.name, gap, noise, holds: known && gap > noise };
   });
 }
 

@@ -19,7 +19,7 @@ interface Run {
 interface Pair {
   readonly better: string;
   readonly gap: number;
-  readonly noise: number;
+  readonly noise: number | null;
   readonly holds: boolean;
 }
 interface Study {
@@ -74,6 +74,18 @@ describe("the study on MNIST", () => {
     expect(order.map(({ gap }) => gap)).toEqual([0.4, 1.4, -0.1].map((value) => expect.closeTo(value, 9)));
   });
 
+  it("does not call an order that one seed shows settled", () => {
+    const looked = names.map((scheme, index) => ({
+      ...{ scheme, seed: 1, name: `${scheme}-1`, isDone: true },
+      epochs: [{ epoch: 1, validation: { accuracy: 0.99 - index / 100 } }],
+    }));
+    const { order } = parts.summarise(looked, { ...given, seeds: [1] });
+    expect(order.map(({ noise, holds }) => ({ noise, holds }))).toEqual(
+      order.map(() => ({ noise: null, holds: false })),
+    );
+    expect(order).toHaveLength(3);
+  });
+
   it("refuses what it does not know", () => {
     for (const args of [["--epochs", "0"], ["--schemes", "other"], ["--what"]]) {
       const { status, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8" });
@@ -110,7 +122,7 @@ describe.skipIf(!hasData || process.platform === "win32")("a study (needs MNIST 
     expect(told).toMatch(/the same command goes on from there/);
     const { status, stdout } = spawnSync(process.execPath, [script, ...whole], { encoding: "utf8" });
     expect(status).toBe(0);
-    expect(stdout).toMatch(/seeds 3; complete/);
+    expect(stdout).toMatch(/seed 3; complete/);
     const { done } = JSON.parse(readFileSync(join(place, "study.json"), "utf8"));
     expect(done).toEqual(["cnn-3", "full-adaptive-3"]);
     const page = readFileSync(join(place, "study.html"), "utf8");
