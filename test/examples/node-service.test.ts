@@ -1,6 +1,6 @@
 // The HTTP service of examples/node-service as its clients see it: a process of its own, asked over sockets.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
@@ -250,6 +250,7 @@ describe.skipIf(!built)(`examples/node-service${skip}`, () => {
   };
   it.each<[string, Asked, number, RegExp]>([
     ["another path", { path: "/" }, 404, /\/classify and \/health/],
+    ["a path that is no URL", { path: "http://[" }, 404, /\/classify and \/health/],
     ["another method", { method: "GET" }, 405, /takes POST/],
     ["no media type", { body: png(digit(0)) }, 415, /image\/png, image\/jpeg/],
     ["a media type it cannot read", { headers: { "Content-Type": "image/gif" } }, 415, /image\/png/],
@@ -338,6 +339,28 @@ describe.skipIf(!built)(`examples/node-service${skip}`, () => {
     expect(given.body.error).toMatch(/too long/);
     await until(async () => (await post(strict, "image/png", png(digit(0)))).status === 200);
     expect(strict.output()).toMatch(/a worker was replaced: it took too long/);
+  });
+
+  it("under load from all kinds of clients answers each image as the network does, and refuses the rest in time", () => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(root, "bench/service-load.mjs"), "--seconds", "3", "--clients", "24", "--queue", "4"],
+      { encoding: "utf8" },
+    );
+    const { wrongOnes, mostOpen, ...counts } = JSON.parse(stdout) as Record<string, number> & {
+      wrongOnes: string[];
+    };
+    expect({ status, stderr, wrongOnes }).toEqual({ status: 0, stderr: "", wrongOnes: [] });
+    expect(mostOpen).toBeLessThanOrEqual(5);
+    for (const kind of [
+      "answered",
+      "told to come again",
+      "refused",
+      "paths refused",
+      "slow clients sent away",
+    ])
+      expect(counts[kind], kind).toBeGreaterThan(0);
+    expect(counts["connections broken off"]).toBeGreaterThan(0);
   });
 
   it("ends on SIGTERM when the images in flight are answered, and takes no new ones", async () => {
