@@ -249,6 +249,10 @@ describe("recorded reports", () => {
       await addernet(["profile", "--merge", join(reports, "a.json"), join(reports, "b.json"), "--quiet"])
     ).stdout;
     expect(text).toMatch(/Raspberry Pi 4 Model B/);
+    const twice = { ...recorded, settings: { ...recorded.settings, threads: 2 } };
+    writeFileSync(join(reports, "b.json"), JSON.stringify(twice));
+    await addernet(["profile", "--merge", reports, "--html", inFolder("all.html"), "--quiet"]);
+    expect(readFileSync(inFolder("all.html"), "utf8")).toMatch(/<th[^>]*>[^<]*, threads: 2<\/th>/);
   });
 
   // biome-ignore format: a table

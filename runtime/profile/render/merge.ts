@@ -12,6 +12,23 @@ function machineName({ environment: { board, cpu, host } }: ProfileReport): stri
   return [board ?? cpu.model, host].filter(Boolean).join(", ");
 }
 
+/** What tells two reports of one machine apart, shortest first. */
+const namings: readonly ((report: ProfileReport) => string)[] = [
+  machineName,
+  (report) => `${machineName(report)}, threads: ${report.settings.threads}`,
+  (report) =>
+    `${machineName(report)}, threads: ${report.settings.threads}, ${report.settings.kernels}, ${report.made}`,
+];
+
+/** A name for each report, as short as keeps it apart from the others. */
+function columnNames(reports: readonly ProfileReport[]): string[] {
+  return reports.map((report) => {
+    const isOwn = (name: (report: ProfileReport) => string) =>
+      reports.every((other) => other === report || name(other) !== name(report));
+    return (namings.find(isOwn) ?? namings.at(-1)!)(report);
+  });
+}
+
 function row(report: ProfileReport): string[] {
   const { environment: e, settings, latencyMs, startUpMs, memory, comparison, noise, model } = report;
   const ratios = (comparison?.ratios ?? []).map(({ peer, ratio: value }) => `${ratio(value)} of ${peer}`);
@@ -67,7 +84,7 @@ function layersSection(reports: readonly ProfileReport[]): Section {
   return {
     id: "layers",
     title: `Layers of ${first.model.name}, ms`,
-    head: ["layer", ...reports.map(machineName)],
+    head: ["layer", ...columnNames(reports)],
     rows: first.layers.map(({ name }, index) => [
       name,
       ...reports.map(({ layers }) => plainMs(layers[index]!.ms)),
@@ -91,9 +108,10 @@ function byNetwork(reports: readonly ProfileReport[]): ProfileReport[][] {
 
 export function mergedHtml(reports: readonly ProfileReport[]): string {
   const plots = byNetwork(reports).map((group) => {
+    const names = columnNames(group);
     const bars = group.map(
-      (report): Bar => ({
-        label: machineName(report),
+      (report, index): Bar => ({
+        label: names[index]!,
         value: report.latencyMs.p50,
         interval: report.latencyMs.ci95,
         told: `${plainMs(report.latencyMs.p50)} ms`,
