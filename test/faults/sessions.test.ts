@@ -104,7 +104,7 @@ describe("a cap on memory", () => {
     async (threads) => {
       await withSession({ memory: cap, threads }, async (session) => {
         const wanted = await answer(session, input(5));
-        for (const batch of [600, 2000]) {
+        for (const batch of [1500, 3000]) {
           await expect(answer(session, input(5, batch))).rejects.toMatchObject({ code: "ADN_LIMIT" });
           expect(session.explain().memoryBytes).toBeLessThanOrEqual(cap);
           expect(await answer(session, input(5))).toEqual(wanted);
