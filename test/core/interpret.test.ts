@@ -137,6 +137,20 @@ describe("refusals", () => {
     expect(error.message).toMatch(/Add "y" \(opset 6\)/);
   });
 
+  test("a window whose padding alone has more rows than can be listed is refused before it is walked through", () => {
+    const graph = graphOf({
+      inputs: [value("x", [1, 1, 1, 1])],
+      constants: { w: { type: "float32", data: new Float32Array(64).fill(1), dims: [1, 1, 64, 1] } },
+      nodes: [op("Conv", ["x", "w"], ["y"], { pads: intsAttribute([2 ** 20, 0, 62, 0]) })],
+      outputs: ["y"],
+    });
+    const error = errorOf(() =>
+      run(graph, { x: { type: "float32", data: new Float32Array(1), dims: [1, 1, 1, 1] } }),
+    );
+    expect(error.code).toBe("ADN_LIMIT");
+    expect(error.message).toContain("kernel 64x1, output 1048576x1");
+  });
+
   test("a tensor that would be too large is refused before it is made", () => {
     const graph = graphOf({
       inputs: [value("n", [2], "int64")],

@@ -168,22 +168,34 @@ function* positions(dims: readonly number[]): Generator<readonly number[]> {
   }
 }
 
+/** Half a gigabyte of them. */
+const mostStretches = 2 ** 25;
+
+/** Room for what `windowStretches` may find. */
+function roomForStretches({ kernel, output }: BoundWindow): Int32Array {
+  const most = elementCount(kernel) * elementCount(output.slice(0, -1));
+  if (most <= mostStretches) return new Int32Array(4 * most);
+  throw new AdderNetError(
+    "ADN_LIMIT",
+    "a window has too many taps and rows to be walked through one by one",
+    {
+      expected: `at most ${mostStretches} rows of taps`,
+      found: `${most}: kernel ${kernel.join("x")}, output ${output.join("x")}`,
+    },
+  );
+}
+
 /**
  * What a window reads, as stretches along the last axis: quadruples of tap, first input element, first output element and
  * count. Within a stretch the output advances by 1 and the input by the last stride; taps in the padding are left out.
+ * Errors: ADN_LIMIT.
  */
-export function windowStretches({
-  input,
-  kernel,
-  output,
-  strides,
-  dilations,
-  pads,
-}: BoundWindow): Int32Array {
+export function windowStretches(window: BoundWindow): Int32Array {
+  const { input, kernel, output, strides, dilations, pads } = window;
   const last = kernel.length - 1;
   const [inputSteps, rowSteps] = [stridesOf(input), stridesOf(output)];
-  const stretches: number[] = [];
-  let tap = 0;
+  const stretches = roomForStretches(window);
+  let [length, tap] = [0, 0];
   for (const taps of positions(kernel)) {
     const offsets = taps.map((index, axis) => index * dilations[axis]! - pads[axis]!);
     const first = Math.max(0, Math.ceil(-offsets[last]! / strides[last]!));
@@ -193,9 +205,11 @@ export function windowStretches({
       if (read.some((index, axis) => index < 0 || index >= input[axis]!)) continue;
       const inputRow = read.reduce((sum, index, axis) => sum + index * inputSteps[axis]!, 0);
       const outputRow = row.reduce((sum, index, axis) => sum + index * rowSteps[axis]!, 0);
-      stretches.push(tap, inputRow + first * strides[last]! + offsets[last]!, outputRow + first, end - first);
+      const firstRead = inputRow + first * strides[last]! + offsets[last]!;
+      stretches.set([tap, firstRead, outputRow + first, end - first], length);
+      length += 4;
     }
     tap++;
   }
-  return Int32Array.from(stretches);
+  return stretches.subarray(0, length);
 }
