@@ -175,8 +175,9 @@ function startValues(
   return values;
 }
 
+/** Without images there are no elements, but what references note about each position of a map takes room all the same. */
 function requireRoom(node: Node, dims: readonly number[], maxElements: number): void {
-  const count = elementCount(dims);
+  const count = elementCount(dims.map((length) => Math.max(1, length)));
   if (count <= maxElements) return;
   throw new AdderNetError("ADN_LIMIT", "a tensor would be too large", {
     where: nodeLabel(node),
