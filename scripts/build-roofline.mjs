@@ -66,35 +66,38 @@ const lines = (count, text) =>
     .join(" ");
 
 /**
- * Mixes over live taps alone, as the kernels with lists have them, without the lists: a weight for one tap of many pixels. Sums lie at
- * y + 32.
+ * Mixes over live taps alone, as the kernels with lists have them: each tap is read from a list that says where its pixels lie and what
+ * its weight is, for many pixels. `listed` writes the tap number `at`, of so many bytes, whose pixels lie `offset` bytes into w. Lists lie
+ * at y + 512, sums at y + 32.
  */
 const listMixes = {
-  "f32 live taps: min (on the bits) + add": {
-    ...{ lanes: 14, pixels: 1, group: 4 },
+  "f32 live taps: list + min (on the bits) + add": {
+    ...{ lanes: 14, pixels: 1, group: 4, bytes: 8, offset: 112 },
+    listed: "store<u32>(tap, offset); store<u32>(tap, 0x3f3f3f3f, 4);",
     sums: lines(7, "let a# = v128.load(y, 16);"),
-    loop: `for (let at = 0; at < steps; at++) {
-      const splat = v128.load32_splat(px);
-      ${lines(7, "a# = f32x4.add(a#, i32x4.min_s(v128.load(pw, @), splat));")}
-      px += 4;
-      pw += 112;
+    loop: `while (tap < end) {
+      const at = w + <usize>load<u32>(tap);
+      const splat = v128.load32_splat(tap, 4);
+      ${lines(7, "a# = f32x4.add(a#, i32x4.min_s(v128.load(at, @), splat));")}
+      tap += 8;
     }`,
     store: lines(7, "v128.store(y + 32, a#, @);"),
   },
-  "8 bit live taps: u8 min + add, every fourth widened": {
-    ...{ lanes: 32, pixels: 1, group: 2 },
+  "8 bit live taps: list + u8 min + add, every fourth widened": {
+    ...{ lanes: 32, pixels: 1, group: 2, bytes: 4, offset: 64 },
+    listed: "store<u32>(tap, (offset << 8) | 0x3f);",
     sums: lines(4, "let a# = v128.load(y, 16); let h# = a#;"),
-    loop: `for (let at = 0; at < steps; at += 4) {
-      let splat = v128.load8_splat(px);
-      ${lines(4, "let v# = i8x16.min_u(v128.load(pw, @), splat);")}
-      const last = px + 16;
-      px += 4;
-      pw += 64;
-      while (px < last) {
-        splat = v128.load8_splat(px);
-        ${lines(4, "v# = i8x16.add(v#, i8x16.min_u(v128.load(pw, @), splat));")}
-        px += 4;
-        pw += 64;
+    loop: `while (tap < end) {
+      let at = w + <usize>(load<u32>(tap) >> 8);
+      let splat = v128.load8_splat(tap);
+      ${lines(4, "let v# = i8x16.min_u(v128.load(at, @), splat);")}
+      const last = tap + 16;
+      tap += 4;
+      while (tap < last) {
+        at = w + <usize>(load<u32>(tap) >> 8);
+        splat = v128.load8_splat(tap);
+        ${lines(4, "v# = i8x16.add(v#, i8x16.min_u(v128.load(at, @), splat));")}
+        tap += 4;
       }
       ${lines(4, "a# = i16x8.add(a#, v#); h# = i16x8.add(h#, i16x8.shr_u(v#, 8));")}
     }`,
@@ -109,11 +112,14 @@ function kernelSource(name, mix) {
   return mix.loop ? listSource(name, mix) : tileSource(name, mix);
 }
 
-function listSource(name, { sums, loop, store }) {
+function listSource(name, { bytes, offset, listed, sums, loop, store }) {
   return `export function ${name}(x: usize, w: usize, y: usize, steps: i32, repeats: i32): void {
+    const list = y + 512;
+    const end = list + ${bytes} * <usize>steps;
+    for (let tap = list, offset: u32 = 0; tap < end; tap += ${bytes}, offset += ${offset}) { ${listed} }
     ${sums}
     for (let repeat = 0; repeat < repeats; repeat++) {
-      let px = x, pw = w;
+      let tap = list;
       ${loop}
     }
     ${store}

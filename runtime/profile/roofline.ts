@@ -31,8 +31,8 @@ export type LayerKind = keyof typeof mixesOf;
 
 /** The mixes of kernels that leave out taps which add nothing: their rates count those they go through. */
 const liveMixOf: Partial<Record<LayerKind, string>> = {
-  "adder float32": "f32 live taps: min (on the bits) + add",
-  "adder codes": "8 bit live taps: u8 min + add, every fourth widened",
+  "adder float32": "f32 live taps: list + min (on the bits) + add",
+  "adder codes": "8 bit live taps: list + u8 min + add, every fourth widened",
 };
 
 /** All mixes of a kind. */
