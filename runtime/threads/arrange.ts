@@ -120,12 +120,15 @@ function phaseOfChains(
   return { tasks: tasks.map((calls) => [{ calls, step }]), isShared: tasks.length > 1, own };
 }
 
+/** Calls of a step up to which chains are looked for: finding them takes the square of that. */
+const mostChained = 4096;
+
 /** A step call by call, or in chains where that is faster. */
 function phasesOfStep(plan: Plan, { calls, step }: Part, options: ArrangeOptions): Phase[] {
   const { buffers } = plan;
   const { threads, smallest = 0 } = options;
   const together = independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
-  if (timeOfCalls(calls) < smallest) return together;
+  if (timeOfCalls(calls) < smallest || calls.length > mostChained) return together;
   const chains = chainsOf(calls, buffers);
   if (chains.length < 2) return together;
   const apart = phaseOfChains(chains, plan, step, options);
