@@ -72,7 +72,7 @@ export const trainFlags = {
   schedule: {
     type: types.oneOf("cosine", "smooth-cosine", "steps", "constant"),
     placeholder: "cosine|smooth-cosine|steps|constant",
-    help: "how the rate falls: cosine after every epoch (default), smooth-cosine after every step (default when fine-tuning), steps at 1/2 and 3/4",
+    help: "how the rate falls: cosine by epochs (default), smooth-cosine by steps (default when fine-tuning), steps at 1/2 and 3/4",
   },
   "warm-up": {
     type: types.integer,
