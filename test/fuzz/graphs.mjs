@@ -62,7 +62,7 @@ function otherBatches({ freeBatch, manyImages = false }, { x }) {
   if (!freeBatch) return [];
   const [count] = x.dims;
   const many = Math.ceil((largeBatch * count) / (2 * x.data.byteLength));
-  return [1, 3 * count, ...(manyImages ? [Math.min(many, 3000)] : [])];
+  return [1, 3 * count, ...(manyImages ? [Math.min(many, 1000)] : [])];
 }
 
 const quiet = { logSeverityLevel: 4, intraOpNumThreads: 1, interOpNumThreads: 1 };
