@@ -138,10 +138,14 @@ function phasesOfStep(plan: Plan, { calls, step }: Part, options: ArrangeOptions
 /** Phases of the calling thread alone that follow each other are one. */
 function joined(phases: readonly Phase[]): Phase[] {
   const result: Phase[] = [];
+  let alone: Task[] | undefined;
   for (const phase of phases) {
-    const last = result.at(-1);
-    if (last === undefined || last.isShared || phase.isShared) result.push(phase);
-    else result[result.length - 1] = { ...last, tasks: [...last.tasks, ...phase.tasks] };
+    if (alone !== undefined && !phase.isShared) {
+      for (const task of phase.tasks) alone.push(task);
+      continue;
+    }
+    alone = phase.isShared ? undefined : [...phase.tasks];
+    result.push(alone === undefined ? phase : { ...phase, tasks: alone });
   }
   return result;
 }
