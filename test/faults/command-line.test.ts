@@ -1,14 +1,13 @@
 // The command line when the machine fails it: a full disk, files that may not grow, Ctrl-C at any moment. Runs what was built.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeModel } from "../../src/core/onnx/index.ts";
+import { main, root, run } from "./run-command.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const main = join(root, "dist/src/cli/main.js");
 const network = join(root, "test/fixtures/lenet5bn/lenet5bn.inlined.onnx");
 const images = ["digits.npy", "labels.npy"].map((name) => join(root, "test/fixtures/lenet5bn", name)).join();
 const folder = mkdtempSync(join(tmpdir(), "addernet-faults-"));
@@ -62,32 +61,6 @@ function requireWhole(place: string): boolean {
   const { graph } = decodeModel(model, { externalData: (location) => files.get(location) });
   expect(graph.nodes.length).toBeGreaterThan(0);
   return true;
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly milliseconds: number;
-  readonly stderr: string;
-}
-
-function run(argv: readonly string[], place: string, interruptAfter?: number): Promise<Ended> {
-  return new Promise((done) => {
-    const start = performance.now();
-    const child = spawn(process.execPath, [main, ...argv], {
-      cwd: place,
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let stderr = "";
-    child.stderr.on("data", (part: Buffer) => {
-      stderr += part.toString();
-    });
-    const timer =
-      interruptAfter === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptAfter);
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      done({ code, milliseconds: performance.now() - start, stderr });
-    });
-  });
 }
 
 const isWindows = process.platform === "win32";

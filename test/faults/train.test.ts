@@ -1,7 +1,7 @@
 // Training when the machine fails it: Ctrl-C at any moment, a disk that fills up, files that may not grow, a teacher that does not fit.
 // What is left is whole, and --resume ends in the same bits as a run that nothing happened to. Runs what was built.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -12,14 +12,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildModel, randomCheckpoint } from "../../converter/index.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
 import { decodeCheckpoint } from "../../src/train/index.ts";
+import { main, root, run } from "./run-command.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const main = join(root, "dist/src/cli/main.js");
 const fixtures = join(root, "test/fixtures");
 const images = ["digits.npy", "labels.npy"].map((name) => join(fixtures, "lenet5bn", name)).join();
 const folder = mkdtempSync(join(tmpdir(), "addernet-train-faults-"));
@@ -31,32 +30,6 @@ const whole = join(folder, "whole");
 
 function makeFolder(): string {
   return mkdtempSync(join(folder, "job-"));
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly milliseconds: number;
-  readonly stderr: string;
-}
-
-function run(argv: readonly string[], place: string, interruptAfter?: number): Promise<Ended> {
-  return new Promise((done) => {
-    const start = performance.now();
-    const child = spawn(process.execPath, [main, ...argv], {
-      cwd: place,
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let stderr = "";
-    child.stderr.on("data", (part: Buffer) => {
-      stderr += part.toString();
-    });
-    const timer =
-      interruptAfter === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptAfter);
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      done({ code, milliseconds: performance.now() - start, stderr });
-    });
-  });
 }
 
 const readers: Readonly<Record<string, (bytes: Buffer) => unknown>> = {

@@ -1,6 +1,7 @@
 // The report of a run as one page: learning curves, how weights are spread, first-layer filters and, where two numbers lie before the
 // classes, where images land between them. Nothing is fetched: pictures are SVG in the page.
 
+import { escapeHtml } from "../../../runtime/profile/render/plots.ts";
 import { type Dataset, type Network, readBatch, type Trainer } from "../../train/index.ts";
 import { colours, curves, histogram, type Series, scatter, tiles } from "./drawing.ts";
 import type { MetricsLine } from "./files.ts";
@@ -157,9 +158,6 @@ function featurePicture(trainer: Trainer, data: Dataset): string {
     : `<section id="features"><h2>The two features, by class</h2><figure>${scatter(series, "first feature; the second upwards")}</figure></section>`;
 }
 
-const escapeText = (text: string): string =>
-  text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
-
 const style = `body{font:15px/1.5 system-ui,sans-serif;max-width:1320px;margin:2em auto;padding:0 1em;color:#1f2328}
 figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top}figcaption{font-size:13px;color:#57606a;max-width:420px}
 .legend{margin:0 0 0 44px;font-size:13px}.legend span{margin-right:1em}.axis{fill:none;stroke:#8c959f}text{font-size:11px;fill:#57606a}
@@ -177,11 +175,11 @@ export interface ReportParts {
 export function reportPage({ title, settings, lines, trainer, data }: ReportParts): string {
   const weights = weightsOf(trainer.network, trainer.values);
   const rows = Object.entries(settings).map(
-    ([name, value]) => `<tr><td>${name}</td><td>${escapeText(String(value))}</td></tr>`,
+    ([name, value]) => `<tr><td>${name}</td><td>${escapeHtml(String(value))}</td></tr>`,
   );
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>${escapeText(title)}</title><style>${style}</style></head><body>
-<h1>${escapeText(title)}</h1>
+<html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title><style>${style}</style></head><body>
+<h1>${escapeHtml(title)}</h1>
 <h2>Learning</h2>${curvePictures(lines)}
 <section id="weights"><h2>Weights</h2>${weights.map(weightPicture).join("")}</section>
 ${weights[0] ? filterPicture(weights[0]) : ""}
