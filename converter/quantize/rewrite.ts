@@ -7,7 +7,7 @@ import { freshName, makeNode, namesIn, removeDead, sortNodes } from "../../src/c
 import type { Attribute, Graph, Model, Node } from "../../src/core/ir/model.ts";
 import { indexGraph } from "../../src/core/ir/walk.ts";
 import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
-import { boundsOf } from "../passes/fuse-relu.ts";
+import { boundsOf } from "../passes/clip-bounds.ts";
 import type { Calibration } from "./calibration.ts";
 import type { ChannelAffine } from "./correction.ts";
 import { encode, encodeWeights, type Grid } from "./grid.ts";

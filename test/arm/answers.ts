@@ -7,13 +7,7 @@ import { createExecutor, unsupportedNodes } from "../../runtime/index.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { oneNodeModel } from "../core/one-node-model.ts";
-import { elementwiseCases } from "../core/suites/elementwise.ts";
-import { indexingCases } from "../core/suites/indexing.ts";
-import { cases as linearCases } from "../core/suites/linear.ts";
-import { movementCases } from "../core/suites/movement.ts";
-import { cases as quantizationCases } from "../core/suites/quantization.ts";
-import { cases as reductionCases } from "../core/suites/reductions.ts";
-import { cases as windowCases } from "../core/suites/windows.ts";
+import { standardCases } from "../core/suites/standard.ts";
 import {
   type AdderCase,
   adderFeeds,
@@ -85,16 +79,7 @@ function constantOperands(model: Model, feeds: Map<string, Tensor>): void {
 }
 
 function standardQuestions(): Question[] {
-  const cases = [
-    ...windowCases,
-    ...linearCases,
-    ...reductionCases,
-    ...movementCases,
-    ...indexingCases,
-    ...elementwiseCases,
-    ...quantizationCases,
-  ];
-  return cases.flatMap((testCase, index) => {
+  return standardCases.flatMap((testCase, index) => {
     if (index % every !== 0) return [];
     const model = oneNodeModel(testCase);
     const given = testCase.inputs.flatMap((tensor, input) =>

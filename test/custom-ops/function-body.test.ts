@@ -1,11 +1,11 @@
 // The function body against the formula in float64, in onnxruntime with nothing registered.
 
-import * as native from "onnxruntime-node";
-import * as web from "onnxruntime-web";
+import type { Tensor as OrtTensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { attachFunctions, inlineFunctions } from "../../custom-ops/attach-functions.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import { encodeModel } from "../../src/core/onnx/index.ts";
+import { type Ort, onnxruntimes } from "../ort/both.ts";
 import {
   type AdderCase,
   adderFeeds,
@@ -18,29 +18,17 @@ import {
   tensorsOf,
 } from "./adder-case.ts";
 
-web.env.wasm.numThreads = 1;
-
-type Ort = Pick<typeof native, "InferenceSession" | "Tensor">;
-const engines: readonly (readonly [string, Ort])[] = [
-  ["onnxruntime-node", native],
-  ["onnxruntime-web", web as unknown as Ort],
-];
-
-async function run(
-  ort: Ort,
-  model: Model,
-  adders: readonly AdderCase[],
-): Promise<Record<string, native.Tensor>> {
+async function run(ort: Ort, model: Model, adders: readonly AdderCase[]): Promise<Record<string, OrtTensor>> {
   const session = await ort.InferenceSession.create(encodeModel(model).bytes, { logSeverityLevel: 3 });
   const feeds = [...adderFeeds(adders)].map(
     ([name, { data, dims }]) => [name, new ort.Tensor("float32", data as Float32Array, dims)] as const,
   );
   const results = await session.run(Object.fromEntries(feeds));
   await session.release();
-  return results as Record<string, native.Tensor>;
+  return results as Record<string, OrtTensor>;
 }
 
-function checkResults(results: Record<string, native.Tensor>, adders: readonly AdderCase[]): void {
+function checkResults(results: Record<string, OrtTensor>, adders: readonly AdderCase[]): void {
   adders.forEach((adder, index) => {
     const wanted = plainAdder2d(adder, tensorsOf(adder));
     const found = results[`y${index}`]!;
@@ -60,7 +48,7 @@ const versions: readonly ModelOptions[] = [
 ];
 const opsets = [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
 
-describe.each(engines)("%s, nothing registered", (_, ort) => {
+describe.each(onnxruntimes)("%s, nothing registered", (_, ort) => {
   test.each(versions)("all configurations in one model, IR $irVersion, opset $opset", async (options) => {
     const adders = [...chosenCases, ...randomCases];
     const model = adderModel(adders, options);

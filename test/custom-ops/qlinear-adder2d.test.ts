@@ -1,7 +1,6 @@
 // The ops on codes against the formula: reference and shape inference, and their function bodies in onnxruntime, bit for bit.
 
-import * as native from "onnxruntime-node";
-import * as web from "onnxruntime-web";
+import type { Tensor as OrtTensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { attachFunctions, detachFunctions, inlineFunctions } from "../../custom-ops/attach-functions.ts";
 import { AdderInteger2d, ops, QLinearAdder2d } from "../../custom-ops/index.ts";
@@ -11,6 +10,7 @@ import { intAttribute } from "../../src/core/ir/attributes.ts";
 import type { Attribute, Model } from "../../src/core/ir/model.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
 import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
+import { type Ort, onnxruntimes } from "../ort/both.ts";
 import { chosenCases, outputDims, plain as plainWindow } from "./adder-case.ts";
 import {
   type CodeCase,
@@ -26,14 +26,6 @@ import {
   qlinearNode,
   tensorsOf,
 } from "./qlinear-case.ts";
-
-web.env.wasm.numThreads = 1;
-
-type Ort = Pick<typeof native, "InferenceSession" | "Tensor">;
-const engines: readonly (readonly [string, Ort])[] = [
-  ["onnxruntime-node", native],
-  ["onnxruntime-web", web as unknown as Ort],
-];
 
 const context = { opset: 1, where: "adder" };
 const named = codeCases.map((given, index) => [`${index}: ${given.adder.name}`, given] as const);
@@ -79,10 +71,10 @@ async function run(ort: Ort, model: Model, cases: readonly CodeCase[]) {
   );
   const results = await session.run(Object.fromEntries(feeds));
   await session.release();
-  return results as Record<string, native.Tensor>;
+  return results as Record<string, OrtTensor>;
 }
 
-function requireSameCodes(results: Record<string, native.Tensor>, cases: readonly CodeCase[]): void {
+function requireSameCodes(results: Record<string, OrtTensor>, cases: readonly CodeCase[]): void {
   cases.forEach((given, index) => {
     const [y, sum] = [results[`y${index}`]!, results[`sum${index}`]!];
     expect(y.dims, given.adder.name).toEqual(outputDims(given.adder));
@@ -116,7 +108,7 @@ const opposites: Record<string, Tensor> = {
   },
 };
 
-describe.each(engines)("%s, nothing registered", (_, ort) => {
+describe.each(onnxruntimes)("%s, nothing registered", (_, ort) => {
   test.each([11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])(
     "bit for bit at opset %i",
     async (opset) => {

@@ -1,7 +1,6 @@
 // quantize on small networks: the written files in onnxruntime, bit for bit with the references, close to the float networks.
 
 import * as native from "onnxruntime-node";
-import * as web from "onnxruntime-web";
 import { describe, expect, test } from "vitest";
 import {
   type CalibrateOptions,
@@ -22,6 +21,7 @@ import { cloneModel } from "../../src/core/ir/clone.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import { decodeModel, encodeModel } from "../../src/core/onnx/index.ts";
 import { float32Tensor, type Tensor } from "../../src/core/tensor.ts";
+import { type Ort, onnxruntimes } from "../ort/both.ts";
 import {
   allAdderNet,
   type Feed,
@@ -33,9 +33,6 @@ import {
   residualNet,
   startNet,
 } from "./small-nets.ts";
-
-web.env.wasm.numThreads = 1;
-type Ort = Pick<typeof native, "InferenceSession" | "Tensor">;
 
 const nets: readonly (readonly [string, (opset?: number) => NetBuilder])[] = [
   ["residual", residualNet],
@@ -82,10 +79,7 @@ function decibel(wanted: Tensor, found: Tensor): number {
   return 10 * Math.log10(signal / a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0));
 }
 
-describe.each([
-  ["onnxruntime-node", native],
-  ["onnxruntime-web", web as unknown as Ort],
-] as const)("%s", (_, ort) => {
+describe.each(onnxruntimes)("%s", (_, ort) => {
   test.each(nets.flatMap(([name, make]) => [8, 5, 3].map((bits) => [name, bits, make] as const)))(
     "%s, %i bits: every code and sum is that of the references",
     async (_name, bits, make) => {

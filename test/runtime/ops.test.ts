@@ -6,25 +6,9 @@ import { loweringOf, lowerings } from "../../runtime/lowerings.ts";
 import type { Model } from "../../src/core/ir/model.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { nodeOf, oneNodeModel } from "../core/one-node-model.ts";
-import { elementwiseCases } from "../core/suites/elementwise.ts";
-import { indexingCases } from "../core/suites/indexing.ts";
-import { cases as linearCases } from "../core/suites/linear.ts";
-import { movementCases } from "../core/suites/movement.ts";
 import type { OpCase } from "../core/suites/op-case.ts";
-import { cases as quantizationCases } from "../core/suites/quantization.ts";
-import { cases as reductionCases } from "../core/suites/reductions.ts";
-import { cases as windowCases } from "../core/suites/windows.ts";
+import { standardCases } from "../core/suites/standard.ts";
 import { expectLikeReference, kernelCalls, levels } from "./compare.ts";
-
-const cases: readonly OpCase[] = [
-  ...windowCases,
-  ...linearCases,
-  ...reductionCases,
-  ...movementCases,
-  ...indexingCases,
-  ...elementwiseCases,
-  ...quantizationCases,
-];
 
 /** float32 against float64, by what the case itself is allowed. */
 const allowed = { exact: 1e-7, close: 2e-6, rounding: 1e-4 } as const;
@@ -59,7 +43,7 @@ function prepare(testCase: OpCase, isConstant: (testCase: OpCase, index: number)
 
 const reached = new Map<string, Set<string>>(levels.map((level) => [level, new Set<string>()]));
 const prepared = Object.entries(variants).flatMap(([variant, isConstant]) =>
-  cases.map((testCase) => ({ variant, testCase, ...prepare(testCase, isConstant) })),
+  standardCases.map((testCase) => ({ variant, testCase, ...prepare(testCase, isConstant) })),
 );
 const runnable = prepared.filter(({ model }) => unsupportedNodes(model).length === 0);
 const refused = prepared.filter(({ model }) => unsupportedNodes(model).length > 0);

@@ -9,13 +9,8 @@ import { makeNode } from "../../src/core/ir/edit.ts";
 import type { Model, Node } from "../../src/core/ir/model.ts";
 import { elementCount, float32Tensor, int64Tensor, type Tensor } from "../../src/core/tensor.ts";
 import { emptyGraph, emptyModel, nodeOf, oneNodeModel } from "../core/one-node-model.ts";
-import { elementwiseCases } from "../core/suites/elementwise.ts";
-import { indexingCases } from "../core/suites/indexing.ts";
-import { cases as linearCases } from "../core/suites/linear.ts";
-import { movementCases } from "../core/suites/movement.ts";
-import { type OpCase, randomNumbers, randomTensor } from "../core/suites/op-case.ts";
-import { cases as reductionCases } from "../core/suites/reductions.ts";
-import { cases as windowCases } from "../core/suites/windows.ts";
+import { randomNumbers, randomTensor } from "../core/suites/op-case.ts";
+import { standardCases } from "../core/suites/standard.ts";
 import {
   type AdderCase,
   adderFeeds,
@@ -114,18 +109,9 @@ function codeProblems(): Problem[] {
   }));
 }
 
-const opCases: readonly OpCase[] = [
-  ...windowCases,
-  ...linearCases,
-  ...reductionCases,
-  ...movementCases,
-  ...indexingCases,
-  ...elementwiseCases,
-];
-
 /** Operands fed, but for those that must be constants. */
 function opProblems(): Problem[] {
-  const problems = opCases.map((testCase): Problem => {
+  const problems = standardCases.map((testCase): Problem => {
     const model = oneNodeModel(testCase);
     const feeds: Record<string, Tensor> = {};
     for (const [index, tensor] of testCase.inputs.entries()) {

@@ -2,6 +2,7 @@
 // classes, where images land between them. Nothing is fetched: pictures are SVG in the page.
 
 import { escapeHtml } from "../../../runtime/profile/render/plots.ts";
+import { median } from "../../../runtime/profile/statistics.ts";
 import { type Dataset, type Network, readBatch, type Trainer } from "../../train/index.ts";
 import { colours, curves, histogram, type Series, scatter, tiles } from "./drawing.ts";
 import type { MetricsLine } from "./files.ts";
@@ -25,11 +26,6 @@ interface Fit {
   readonly density: (x: number) => number;
   /** Mean log likelihood of the weights: the larger one fits better. */
   readonly likelihood: number;
-}
-
-function median(values: Float32Array): number {
-  const sorted = values.slice().sort();
-  return sorted[sorted.length >> 1]!;
 }
 
 const mean = (values: Float32Array, of: (x: number) => number): number =>
