@@ -122,7 +122,10 @@ interface WindowSums {
   readonly call: (planes: Argument, pixels: number) => void;
 }
 
-/** The sums of inputs that all output channels of a group share. */
+/**
+ * The sums of inputs that all output channels of a group share. The columns of a window are planes like those of other channels: they are
+ * added with them, and what is left of the window is one column.
+ */
 export function callWindowSums(
   { plane, group, channels }: { readonly plane: Plane; readonly group: number; readonly channels: number },
   { layout, mostPixels }: Bands,
@@ -131,14 +134,16 @@ export function callWindowSums(
 ): WindowSums {
   const sumsStride = Math.ceil(mostPixels / 16) * 64;
   const sums = build.scratch(group * sumsStride);
+  const [rows, columns] = plane.kernel;
+  const length = layout.length / columns;
   const shared = {
-    taps: tapTable(plane, layout, 1, 4, build),
+    taps: tapTable({ ...plane, kernel: [rows, 1] }, layout, 1, 4, build),
     y: sums,
-    scratch: build.scratch(windowSumsScratchBytes(layout.length)),
-    channels: channels / group,
+    scratch: build.scratch(windowSumsScratchBytes(length)),
+    channels: (channels / group) * columns,
     groups: group,
-    length: layout.length,
-    k: plane.kernel[0] * plane.kernel[1],
+    length,
+    k: rows,
     yStride: sumsStride,
   };
   return { sums, sumsStride, call: (x, p) => build.call(kernel, { ...shared, x, p }) };

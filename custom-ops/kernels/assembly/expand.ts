@@ -60,6 +60,22 @@ function maskRows<T>(
   }
 }
 
+/**
+ * `rows` whole rows, moved by `column` elements: one run of memory, in which then what came from the neighbouring rows becomes the value.
+ * The last vector runs over the end.
+ */
+@inline
+function shiftRows<T>(from: usize, to: usize, rows: i32, columns: i32, column: i32, value: T): void {
+  const rowBytes = <usize>columns * sizeof<T>();
+  const bytes = <usize>rows * rowBytes;
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(to + at, v128.load(from + at));
+  const outside = <usize>min(columns, abs(column)) * sizeof<T>();
+  let edge = to + (column > 0 ? rowBytes - outside : 0);
+  for (const last = edge + outside; edge < last; edge += sizeof<T>()) {
+    for (let at: usize = 0; at < bytes; at += rowBytes) store<T>(edge + at, value);
+  }
+}
+
 @inline
 function gatherRows<T>(
   from: usize, to: usize, rows: i32, fromStride: usize, width: i32, columns: i32, first: i32, stride: i32, value: T,
@@ -71,10 +87,11 @@ function gatherRows<T>(
   }
 }
 
-/** Rows r of `count` for which 0 <= first + r·stride < height come first..end; the answer is clamped to 0..count. */
+/** How many of the rows 0 <= r < count have first + r·stride < limit. Divisions take longer than small rows: they are seldom needed. */
 @inline
 function rowsBefore(limit: i32, first: i32, stride: i32, count: i32): i32 {
-  return max(0, min(count, (limit - first + stride - 1) / stride));
+  if (limit <= first) return 0;
+  return first + (count - 1) * stride < limit ? count : (limit - first + stride - 1) / stride;
 }
 
 @inline
@@ -98,6 +115,8 @@ function expand<T>(
         const from = x + <usize>(row + head * rowStride) * widthBytes;
         if (!ASC_FEATURE_SIMD || !masks) {
           gatherRows<T>(from, y, inside, fromStride, width, columns, column, stride, value);
+        } else if (columns == width && rowStride == 1 && stride == 1) {
+          shiftRows<T>(from + <isize>column * sizeof<T>(), y, inside, columns, column, value);
         } else {
           const mask = masks + <usize>tap * maskBytes;
           maskRows<T>(from + <isize>column * sizeof<T>(), y, mask, inside, fromStride, rowBytes, stride == 2, value);

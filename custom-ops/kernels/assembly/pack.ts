@@ -1,36 +1,26 @@
 // Operands rearranged for the tiles.
 
-/** Four columns of a panel: to[k][4 of 8] = x[taps[k]] at four addresses; all offsets are bytes. */
-@inline
-function packFour(p0: usize, p1: usize, p2: usize, p3: usize, taps: usize, k: i32, to: usize): void {
+/** One panel [k][8] of eight pixels `step` bytes apart, `left` of which exist; the others hold anything. */
+export function packPanel(x: usize, taps: usize, k: i32, step: usize, left: i32, to: usize): void {
   const end = taps + (<usize>k << 2);
   if (ASC_FEATURE_SIMD) {
-    if (p1 - p0 == 4) {
+    if (step == 4) {
       for (; taps < end; taps += 4) {
-        v128.store(to, v128.load(p0 + load<u32>(taps)));
+        const at = x + <usize>load<u32>(taps);
+        v128.store(to, v128.load(at));
+        v128.store(to, v128.load(at, 16), 16);
         to += 32;
       }
       return;
     }
   }
   for (; taps < end; taps += 4) {
-    const tap = <usize>load<u32>(taps);
-    store<u32>(to, load<u32>(p0 + tap));
-    store<u32>(to, load<u32>(p1 + tap), 4);
-    store<u32>(to, load<u32>(p2 + tap), 8);
-    store<u32>(to, load<u32>(p3 + tap), 12);
-    to += 32;
-  }
-}
-
-/** One panel [k][8] of eight pixels `step` bytes apart, `left` of which exist; the others hold anything. */
-export function packPanel(x: usize, taps: usize, k: i32, step: usize, left: i32, to: usize): void {
-  for (let half = 0; half < 8; half += 4) {
-    const p0 = x + <usize>min(half, left - 1) * step;
-    const p1 = x + <usize>min(half + 1, left - 1) * step;
-    const p2 = x + <usize>min(half + 2, left - 1) * step;
-    const p3 = x + <usize>min(half + 3, left - 1) * step;
-    packFour(p0, p1, p2, p3, taps, k, to + (<usize>half << 2));
+    let at = x + <usize>load<u32>(taps);
+    for (let pixel = 1; pixel <= 8; pixel++) {
+      store<u32>(to, load<u32>(at));
+      at += pixel < left ? step : 0;
+      to += 4;
+    }
   }
 }
 
