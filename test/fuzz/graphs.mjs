@@ -26,6 +26,15 @@ function repeated(data, length) {
   return values;
 }
 
+/** What the values of a batch may take: in a layer's standard form every difference is a value. */
+const mostValueBytes = 2 ** 28;
+
+/** As many images of those asked for as have room, where the session's one plan is for `count`. */
+function withRoom(session, count, batch) {
+  const perImage = session.explain().plans[0].arenaBytes / count;
+  return Math.min(batch, Math.max(1, Math.floor(mostValueBytes / perImage)));
+}
+
 /** Where the batch is free, runs of other batches of the same images must answer the same, and leave no trace. */
 export async function runSession(bytes, feeds, options, { batches = [], tolerance = floatTolerance } = {}) {
   const session = await createSession(bytes, options);
@@ -37,7 +46,8 @@ export async function runSession(bytes, feeds, options, { batches = [], toleranc
   });
   try {
     const first = await answer(session, feeds);
-    for (const batch of batches) {
+    const fitting = batches.map((batch) => withRoom(session, x.dims[0], batch));
+    for (const batch of fitting) {
       const found = await answer(session, { x: withBatch(x, batch) });
       requireClose(
         `a batch of ${batch} against one of ${x.dims[0]}`,

@@ -13,6 +13,7 @@ const usage = `npm run fuzz -- [options]
   --kind NAME[=N]  only ${Object.keys(kinds).join(", ")} (may be repeated); N cases of it
   --seed S         first seed (default: one of today's)
   --memory MB      most memory a case may take (default: 2048)
+  --processes N    how many kinds at the same time (default: 1)
   --state FILE     where the run's sums are kept: the same command goes on where it was stopped
 A case may take 5 s of a processor. Findings are kept in test/fuzz/findings.jsonl, made smaller where that works. Exit code 1 when there
 are any.`;
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     kind: { type: "string", multiple: true, default: Object.keys(kinds) },
     seed: { type: "string" },
     memory: { type: "string", default: "2048" },
+    processes: { type: "string", default: "1" },
     state: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -33,7 +35,9 @@ const chosen = values.kind.map((text) => {
   return { kind, cases: number === undefined ? undefined : Number(number) };
 });
 const numbers = [values.minutes, values.seed ?? "1", values.memory].map(Number);
+const processes = Number(values.processes);
 const isUsable =
+  processes >= 1 &&
   [...numbers, ...chosen.map(({ cases }) => cases ?? 1)].every((number) => number >= 0) &&
   chosen.every(({ kind }) => Object.hasOwn(kinds, kind));
 if (values.help || !isUsable) {
@@ -47,7 +51,7 @@ const keptIn = join(import.meta.dirname, "findings.jsonl");
 const tally = openTally(values.state);
 if (Object.keys(tally.kinds).length > 0) tally.stops++;
 const firstSeed = values.seed === undefined ? Math.floor(Date.now() / 1000) : Number(values.seed);
-const share = (Number(values.minutes) * 60_000) / chosen.length;
+const share = (Number(values.minutes) * 60_000 * Math.min(processes, chosen.length)) / chosen.length;
 
 function tellFinding(kind, finding) {
   appendFileSync(keptIn, `${JSON.stringify({ kind, ...finding })}\n`);
@@ -87,7 +91,13 @@ async function runKind({ kind, cases }) {
   }
 }
 
-for (const one of chosen) await runKind(one);
+/** Whoever is free takes the next kind. */
+const waiting = chosen.values();
+async function runKinds() {
+  for (const one of waiting) await runKind(one);
+}
+
+await Promise.all(Array.from({ length: processes }, runKinds));
 keep(true);
 process.stderr.write("\r\x1b[K");
 process.stdout.write(`${summaryOf(tally)}\n`);
