@@ -65,9 +65,7 @@ export function bandsOf(
     return {
       layout,
       mostPixels: pixels,
-      forEach: (emit) => {
-        for (let image = 0; image < batch; image++) emit(emitImage(image));
-      },
+      forEach: (emit) => build.forImages(batch, (image) => emit(emitImage(image))),
     };
   }
   const y = build.scratch(layout.length * channels * bytes + spareBytes);
@@ -90,14 +88,14 @@ export function bandsOf(
     value,
   };
   const forEach: Bands["forEach"] = (emit) => {
-    for (let image = 0; image < batch; image++) {
+    build.forImages(batch, (image) => {
       for (let row = 0; row < plane.outHeight; row += outRows) {
         const firstRow = row * plane.strides[0] - plane.top;
         build.call(kernel, { ...shared, x: shifted(from, image * imageBytes), firstRow });
         const rows = Math.min(outRows, plane.outHeight - row);
         emit({ planes: y, image, firstPixel: row * plane.outWidth, pixels: rows * plane.outWidth });
       }
-    }
+    });
   };
   return { layout, mostPixels: outRows * plane.outWidth, forEach };
 }

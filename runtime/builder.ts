@@ -21,6 +21,14 @@ export interface Call {
   readonly args: readonly Argument[];
   /** Taps of one output element on average, where they lie in lists. */
   readonly liveTaps?: number;
+  /** Bytes by which each argument advances from image to image, in a call that is made for several. */
+  readonly strides?: readonly number[];
+}
+
+/** Calls one after the other, all of them for each of so many images in turn. */
+export interface CallGroup {
+  readonly calls: readonly Call[];
+  readonly images: number;
 }
 
 export interface Step {
@@ -31,7 +39,7 @@ export interface Step {
   readonly why: string;
   /** Share of a layer's taps that its kernel goes through; all of them unless given. */
   readonly live?: number;
-  readonly calls: readonly Call[];
+  readonly groups: readonly CallGroup[];
   readonly reads: readonly number[];
   readonly writes: readonly number[];
   /** An output that may take the place of an input that ends here. */
@@ -104,12 +112,22 @@ export interface PlanBuilder extends ValueRanges {
     args: Readonly<Record<ParamOf<K>, Argument>>,
     liveTaps?: number,
   ): void;
+  /**
+   * The calls that `emit` makes for an image, for `count` images one after the other. Those for image i are those for image 0 with
+   * addresses i times as far on as for image 1; `emit` may be asked for these two alone.
+   */
+  forImages(count: number, emit: (image: number) => void): void;
   /** Which of several variants is the fastest; undefined where plans are not to depend on that. */
   race(key: string, variants: Variants): Race | undefined;
   /** Tells the share of a layer's taps that its kernel goes through. */
   live(share: number): void;
   /** Adds a reason for these kernels. */
   explain(why: string): void;
+}
+
+/** A step's calls, for the first image where they are made for several. */
+export function callsOf({ groups }: Step): Call[] {
+  return groups.flatMap(({ calls }) => calls);
 }
 
 export function shifted(address: Argument, bytes: number): Argument {
@@ -131,6 +149,44 @@ export function bytesOf({ type, dims }: Pick<BoundValue, "type" | "dims">): numb
   return elementCount(dims) * elementBytes(type);
 }
 
+/** Up to so many images a step's calls are told apart: threads can divide each of them. */
+const mostListed = 32;
+
+const bytesIn = (argument: Argument): number => (typeof argument === "number" ? argument : argument.bytes);
+
+/** Infinite numbers are no addresses, and have no distance. */
+function withStrides(call: Call, next: Call): Call {
+  const strides = call.args.map((argument, index) => {
+    const [from, to] = [bytesIn(argument), bytesIn(next.args[index]!)];
+    return from === to ? 0 : to - from;
+  });
+  return { ...call, strides };
+}
+
+/** Collects calls in groups. */
+function makeGroups() {
+  const groups: CallGroup[] = [];
+  let calls: Call[] = [];
+  function close(images: number, all: readonly Call[] = calls): void {
+    if (all.length > 0) groups.push({ calls: all, images });
+    calls = [];
+  }
+  function forImages(count: number, emit: (image: number) => void): void {
+    const isListed = count <= mostListed;
+    for (let image = 0; isListed && image < count; image++) emit(image);
+    if (isListed) return;
+    close(1);
+    emit(0);
+    const half = calls.length;
+    emit(1);
+    close(
+      count,
+      calls.slice(0, half).map((call, index) => withStrides(call, calls[half + index]!)),
+    );
+  }
+  return { groups, close, forImages, add: (call: Call): void => void calls.push(call) };
+}
+
 /** Runs `lower` for one node and adds what it emits to the draft. A node that only renames adds no step. */
 export function draftNode(
   bound: BoundNode,
@@ -140,7 +196,7 @@ export function draftNode(
   lower: (bound: BoundNode, build: PlanBuilder) => void,
   track?: RaceTrack,
 ): void {
-  const calls: Call[] = [];
+  const { groups, close, forImages, add } = makeGroups();
   const reads: number[] = [];
   const writes: number[] = [];
   const replaces: { output: number; input: number }[] = [];
@@ -185,8 +241,9 @@ export function draftNode(
     call(kernel, args, liveTaps) {
       const byName = args as Readonly<Record<string, Argument>>;
       const inOrder = kernelTable[kernel].map((param) => byName[param]!);
-      calls.push({ kernel, args: inOrder, ...(liveTaps !== undefined && { liveTaps }) });
+      add({ kernel, args: inOrder, ...(liveTaps !== undefined && { liveTaps }) });
     },
+    forImages,
     race: (key, variants) => track?.(key, bound, variants, ranges),
     live(share) {
       live = share;
@@ -196,7 +253,8 @@ export function draftNode(
     },
   };
   lower(bound, built);
-  if (calls.length === 0) return;
+  close(1);
+  if (groups.length === 0) return;
   const { where, node, fused = [] } = bound;
   draft.steps.push({
     where,
@@ -204,7 +262,7 @@ export function draftNode(
     fused,
     why,
     ...(live !== undefined && { live }),
-    calls,
+    groups,
     reads,
     writes,
     replaces,

@@ -3,7 +3,7 @@
 import type { DataType } from "../src/core/dtype.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import type { Plan } from "./plan.ts";
-import type { LinkedPhase, LinkedTask } from "./threads/place.ts";
+import type { LinkedCall, LinkedPart, LinkedPhase, LinkedTask } from "./threads/place.ts";
 import type { PublishedProgram, Team } from "./threads/team.ts";
 
 /** A plan whose addresses are absolute, for one place of the arena. */
@@ -33,7 +33,7 @@ function writeFeeds(plan: Plan, base: number, memory: WebAssembly.Memory, feeds:
   }
 }
 
-/** Called when the feeds are in their places, without a step, and after the calls of every step in a task with that step. */
+/** Called when the feeds are in their places, without a step, and after the calls of every part of a task with its step. */
 type Watch = (step?: number) => void;
 
 /** What a run works with. `team` is needed for plans with programs. */
@@ -46,11 +46,21 @@ export interface Run {
   readonly team: Team | undefined;
 }
 
-function doTask(parts: LinkedTask, watch: Watch | undefined): void {
-  for (const { calls, step } of parts) {
-    for (const { kernel, args } of calls) kernel(...args);
-    watch?.(step);
+function move({ args, from, strides, moving }: LinkedCall, image: number): void {
+  for (const at of moving) args[at] = from[at]! + image * strides[at]!;
+}
+
+function doPart({ calls, step }: LinkedPart, image: number, watch: Watch | undefined): void {
+  for (const call of calls) {
+    if (call.moving.length > 0) move(call, image);
+    const { kernel, args } = call;
+    kernel(...args);
   }
+  watch?.(step);
+}
+
+function doTask({ parts, first, end }: LinkedTask, watch: Watch | undefined): void {
+  for (let image = first; image < end; image++) for (const part of parts) doPart(part, image, watch);
 }
 
 function runAlone({ plan, linked, memory, feeds }: Run, watch?: Watch): void {
@@ -77,7 +87,7 @@ async function runTogether({ plan, linked, memory, feeds }: Run, team: Team, wat
     if (!team.enter(isShared ? tasks.length : 0)) await team.patience();
     // Waiting is time of the phase that is waited for.
     watch?.(before);
-    before = tasks.at(-1)?.at(-1)?.step;
+    before = tasks.at(-1)?.parts.at(-1)?.step;
     if (isShared) doShared(tasks, team, watch);
     else {
       for (const task of tasks) doTask(task, watch);

@@ -50,7 +50,9 @@ export function describeStep(step: Plan["steps"][number]): StepExplanation {
   const known = described.get(step);
   if (known !== undefined) return known;
   const kernels: Record<string, number> = {};
-  for (const { kernel } of step.calls) kernels[kernel] = (kernels[kernel] ?? 0) + 1;
+  for (const { calls, images } of step.groups) {
+    for (const { kernel } of calls) kernels[kernel] = (kernels[kernel] ?? 0) + images;
+  }
   const { where: node, fused, why, live } = step;
   const made = { node, fused, kernels, why, ...(live !== undefined && { live }) };
   described.set(step, made);

@@ -10,6 +10,7 @@ import {
   type Call,
   type ConstantData,
   type ConstantSources,
+  callsOf,
   type Draft,
   draftNode,
   type Race,
@@ -97,7 +98,7 @@ function runRace(bound: BoundNode, variants: Variants, ranges: ValueRanges, grou
       }
       draftNode(bound, draft, sources, ranges, (_bound, build) => lower(build));
       const addresses = draft.buffers.map(({ bytes }) => room(bytes));
-      return { name, run: linked(firstBand(draft.steps[0]!.calls), addresses, ground.kernels) };
+      return { name, run: linked(firstBand(callsOf(draft.steps[0]!)), addresses, ground.kernels) };
     });
     const best = new Map<string, number>();
     const start = performance.now();

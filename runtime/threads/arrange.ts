@@ -1,9 +1,9 @@
 // How the work of a plan is shared: its calls as phases of tasks. The tasks of a phase need nothing of each other; all of them
 // end before the next phase begins.
 
-import { type Call, shifted } from "../builder.ts";
+import { type Argument, type Call, callsOf } from "../builder.ts";
 import type { Plan } from "../plan.ts";
-import { chainsOf, independentRuns, isOwnBuffer } from "./dependence.ts";
+import { chainsOf, independentRuns, isOwnBuffer, outputOf } from "./dependence.ts";
 import { divideCall, nanosecondsOf } from "./divisions.ts";
 
 /** Calls one after the other, all of one step of the plan. */
@@ -12,8 +12,12 @@ export interface Part {
   readonly step: number;
 }
 
-/** Parts one after the other: one, or all that an image goes through. */
-export type Task = readonly Part[];
+/** Parts one after the other, for each image from `first` to before `end`. Tasks that follow each other may have the same parts. */
+export interface Task {
+  readonly parts: readonly Part[];
+  readonly first: number;
+  readonly end: number;
+}
 
 export interface Phase {
   readonly tasks: readonly Task[];
@@ -44,21 +48,33 @@ const smallestShared = 10_000;
 const ampleTask = 50_000;
 /** More tasks than threads, so that a thread that is late or slow leaves its share to the others. */
 const mostTasksPerThread = 4;
+/** The same where tasks are whole images. */
+const mostImageTasksPerThread = 16;
 
 const nothing: ReadonlySet<number> = new Set();
 
 const timeOfCalls = (calls: readonly Call[]): number =>
   calls.reduce((sum, call) => sum + nanosecondsOf(call), 0);
 
-const timeOfTask = (task: Task): number => task.reduce((sum, { calls }) => sum + timeOfCalls(calls), 0);
+const timeOfParts = (parts: readonly Part[]): number =>
+  parts.reduce((sum, { calls }) => sum + timeOfCalls(calls), 0);
+
+/** Tasks of the same parts follow each other: their time is summed once. */
+function timesOfTasks(tasks: readonly Task[]): number[] {
+  let [known, time] = [undefined as readonly Part[] | undefined, 0];
+  return tasks.map(({ parts, first, end }) => {
+    if (parts !== known) [known, time] = [parts, timeOfParts(parts)];
+    return (end - first) * time;
+  });
+}
 
 const timeOfTasks = (tasks: readonly Task[]): number =>
-  tasks.reduce((sum, task) => sum + timeOfTask(task), 0);
+  timesOfTasks(tasks).reduce((sum, time) => sum + time, 0);
 
 /** When the last thread is done, if each takes the next task as soon as it has ended one. */
 function timeShared(tasks: readonly Task[], threads: number): number {
   const loads = new Float64Array(threads);
-  for (const task of tasks) loads[loads.indexOf(Math.min(...loads))]! += timeOfTask(task);
+  for (const time of timesOfTasks(tasks)) loads[loads.indexOf(Math.min(...loads))]! += time;
   return Math.max(...loads);
 }
 
@@ -79,8 +95,14 @@ function partsOf(call: Call, threads: number, smallest: number): Call[] {
 /** What dividing calls must at least gain where there are enough of them: parts are slower than the whole in other ways. */
 const priceOfDividing = 1.08;
 
+const taskOf = (calls: readonly Call[], step: number): Task => ({
+  parts: [{ calls, step }],
+  first: 0,
+  end: 1,
+});
+
 function phaseOfRun(calls: readonly Call[], step: number, { threads, smallest = 0 }: ArrangeOptions): Phase {
-  const asTasks = (all: readonly Call[]) => all.map((call): Task => [{ calls: [call], step }]);
+  const asTasks = (all: readonly Call[]) => all.map((call) => taskOf([call], step));
   const whole = asTasks(calls);
   if (timeOfCalls(calls) < smallest) {
     return { tasks: whole, isShared: false, own: nothing };
@@ -89,12 +111,6 @@ function phaseOfRun(calls: readonly Call[], step: number, { threads, smallest = 
   const isGain = timeShared(whole, threads) > priceOfDividing * timeShared(divided, threads);
   const tasks = isGain ? divided : whole;
   return { tasks, isShared: tasks.length > 1, own: nothing };
-}
-
-/** Buffers in calls that fit. */
-function buffersIn(calls: readonly Call[], fits: (buffer: number) => boolean): Set<number> {
-  const addresses = calls.flatMap(({ args }) => args).filter((argument) => typeof argument === "object");
-  return new Set(addresses.map(({ buffer }) => buffer).filter(fits));
 }
 
 /** Chains as tasks; short ones together. */
@@ -113,23 +129,26 @@ function phaseOfChains(
       tasks.push([]);
       time = 0;
     }
-    tasks.at(-1)!.push(...chain);
+    for (const call of chain) tasks.at(-1)!.push(call);
     time += timeOfCalls(chain);
   }
-  const own = buffersIn(chains.flat(), (buffer) => isOwnBuffer(buffers[buffer]!));
-  return { tasks: tasks.map((calls) => [{ calls, step }]), isShared: tasks.length > 1, own };
+  const outputs = chains.flatMap((calls) => calls.map((call) => outputOf(call).buffer));
+  const own = new Set(outputs.filter((buffer) => isOwnBuffer(buffers[buffer]!)));
+  return { tasks: tasks.map((calls) => taskOf(calls, step)), isShared: tasks.length > 1, own };
 }
 
-/** Calls of a step up to which chains are looked for: finding them takes the square of that. */
-const mostChained = 4096;
+/** Calls that need nothing of each other together. */
+function phasesTogether({ buffers }: Plan, { calls, step }: Part, options: ArrangeOptions): Phase[] {
+  return independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
+}
 
 /** A step call by call, or in chains where that is faster. */
-function phasesOfStep(plan: Plan, { calls, step }: Part, options: ArrangeOptions): Phase[] {
-  const { buffers } = plan;
+function phasesOfStep(plan: Plan, part: Part, options: ArrangeOptions): Phase[] {
+  const { calls, step } = part;
   const { threads, smallest = 0 } = options;
-  const together = independentRuns(calls, buffers).map((run) => phaseOfRun(run, step, options));
-  if (timeOfCalls(calls) < smallest || calls.length > mostChained) return together;
-  const chains = chainsOf(calls, buffers);
+  const together = phasesTogether(plan, part, options);
+  if (timeOfCalls(calls) < smallest) return together;
+  const chains = chainsOf(calls, plan.buffers);
   if (chains.length < 2) return together;
   const apart = phaseOfChains(chains, plan, step, options);
   return timeOfPhases([apart], threads) < timeOfPhases(together, threads) ? [apart] : together;
@@ -150,54 +169,77 @@ function joined(phases: readonly Phase[]): Phase[] {
   return result;
 }
 
-/** What an image of a batch goes through by itself. */
-function partsOfImage({ steps, images }: Plan, image: number): Part[] {
-  const { steps: count, strides } = images!;
-  return steps.slice(0, count).map(({ calls }, step) => ({
-    step,
-    calls: calls.map((call) => ({
-      ...call,
-      args: call.args.map((argument) =>
-        typeof argument === "number"
-          ? argument
-          : shifted(argument, image * (strides.get(argument.buffer) ?? 0)),
-      ),
-    })),
-  }));
-}
-
-/** Steps for the whole batch. */
-function partsOfAll({ steps, images }: Plan): Part[] {
-  const parts = steps.map(({ calls }, step) => ({ calls, step }));
-  return parts.slice(images?.steps);
-}
-
 const range = (first: number, end: number): number[] =>
   Array.from({ length: end - first }, (_, index) => first + index);
 
+/** How far each argument of a call is from image to image. */
+function withStrides(call: Call, strides: ReadonlyMap<number, number>): Call {
+  const strideOf = (argument: Argument) =>
+    typeof argument === "number" ? 0 : (strides.get(argument.buffer) ?? 0);
+  return { ...call, strides: call.args.map(strideOf) };
+}
+
+/** The first steps, where they are for one image of a batch. */
+function taskOfImages({ steps, images }: Plan): Task[] {
+  if (images === undefined) return [];
+  const parts = steps.slice(0, images.steps).map((planned, step) => ({
+    step,
+    calls: callsOf(planned).map((call) => withStrides(call, images.strides)),
+  }));
+  return [{ parts, first: 0, end: images.count }];
+}
+
+/** Steps for the whole batch, each as its groups of calls. */
+function tasksOfOthers({ steps, images }: Plan): Task[][] {
+  const tasks = steps.map(({ groups }, step) =>
+    groups.map(({ calls, images: end }) => ({ ...taskOf(calls, step), end })),
+  );
+  return tasks.slice(images?.steps);
+}
+
 /** Everything in one phase of the calling thread. */
 function arrangeAlone(plan: Plan): Arrangement {
-  const parts = range(0, plan.images?.count ?? 0).flatMap((image) => partsOfImage(plan, image));
-  const tasks = [...parts, ...partsOfAll(plan)].map((part) => [part]);
+  const tasks = [...taskOfImages(plan), ...tasksOfOthers(plan).flat()];
   return { threads: 1, phases: [{ tasks, isShared: false, own: nothing }], gain: 1 };
 }
 
+/** Buffers that every image writes at the same place. */
+function ownOfImage(parts: readonly Part[]): Set<number> {
+  const outputs = parts.flatMap(({ calls }) => calls.map(outputOf));
+  return new Set(outputs.filter(({ stride }) => stride === 0).map(({ buffer }) => buffer));
+}
+
+/** So many images in tasks of about as many. */
+function shareImages({ parts }: Task, images: number, threads: number): Task[] {
+  const perThread = Math.floor((images * timeOfParts(parts)) / (threads * ampleTask));
+  const count = Math.min(images, threads * Math.min(mostImageTasksPerThread, Math.max(1, perThread)));
+  const start = (task: number): number => Math.floor((images * task) / count);
+  return range(0, count).map((task) => ({ parts, first: start(task), end: start(task + 1) }));
+}
+
 /** Whole images, as many as all threads can share evenly, and the others step by step. */
-function phasesOfImages(plan: Plan, options: ArrangeOptions): Phase[] {
-  const { images } = plan;
-  if (images === undefined) return [];
-  const { count, strides } = images;
-  const even = count - (count % options.threads);
-  const tasks = range(0, even).map((image) => partsOfImage(plan, image));
-  const own = buffersIn(
-    tasks.flat().flatMap(({ calls }) => calls),
-    (buffer) => !strides.has(buffer),
+function phasesOfImages(plan: Plan, task: Task, options: ArrangeOptions): Phase[] {
+  const { parts, end } = task;
+  const { threads, smallest = 0 } = options;
+  if (end * timeOfParts(parts) < smallest) return [{ tasks: [task], isShared: false, own: nothing }];
+  const even = end - (end % threads);
+  const phases = even < end ? parts.flatMap((part) => phasesOfStep(plan, part, options)) : [];
+  const others = range(even, end).flatMap((first) =>
+    phases.map((phase) => ({
+      ...phase,
+      tasks: phase.tasks.map((one) => ({ ...one, first, end: first + 1 })),
+    })),
   );
-  const others = range(even, count).flatMap((image) => partsOfImage(plan, image));
-  return [
-    ...(even > 0 ? [{ tasks, isShared: true, own }] : []),
-    ...others.flatMap((part) => phasesOfStep(plan, part, options)),
-  ];
+  if (even === 0) return others;
+  return [{ tasks: shareImages(task, even, threads), isShared: true, own: ownOfImage(parts) }, ...others];
+}
+
+/** Where a step has several groups, later ones read what earlier ones wrote: no thread may keep that to itself. */
+function phasesOfGroups(plan: Plan, tasks: readonly Task[], options: ArrangeOptions): Phase[] {
+  const phasesOf = tasks.length > 1 ? phasesTogether : phasesOfStep;
+  return tasks.flatMap((task) =>
+    task.end > 1 ? phasesOfImages(plan, task, options) : phasesOf(plan, task.parts[0]!, options),
+  );
 }
 
 export function arrangePlan(plan: Plan, options: ArrangeOptions): Arrangement {
@@ -205,8 +247,11 @@ export function arrangePlan(plan: Plan, options: ArrangeOptions): Arrangement {
   const given = { smallest: smallestShared, ...options };
   const { threads } = given;
   const start: Phase = { tasks: [], isShared: false, own: nothing };
-  const steps = partsOfAll(plan).flatMap((part) => phasesOfStep(plan, part, given));
-  const phases = joined([start, ...phasesOfImages(plan, given), ...steps]);
+  const phases = joined([
+    start,
+    ...taskOfImages(plan).flatMap((task) => phasesOfImages(plan, task, given)),
+    ...tasksOfOthers(plan).flatMap((tasks) => phasesOfGroups(plan, tasks, given)),
+  ]);
   const alone = phases.reduce((sum, { tasks }) => sum + timeOfTasks(tasks), 0);
   const gain = alone / Math.max(1, timeOfPhases(phases, threads));
   return { threads, phases, gain };

@@ -25,6 +25,13 @@ function placeOf({ buffer }: ArenaAddress, buffers: Buffers): number {
   return isOwnBuffer(planned) ? -1 - buffer : planned.offset;
 }
 
+/** Where a call writes, and how far on for the next image. */
+export function outputOf({ kernel, args, strides }: Call): ArenaAddress & { readonly stride: number } {
+  const params: readonly string[] = kernelTable[kernel];
+  const index = params.indexOf("y");
+  return { ...(args[index] as ArenaAddress), stride: strides?.[index] ?? 0 };
+}
+
 interface Access {
   readonly kernel: KernelName;
   /** Place and offset of the output. */
@@ -36,9 +43,10 @@ interface Access {
 }
 
 /** A call's scratch is of no use to others, and left out. */
-function accessOf({ kernel, args }: Call, buffers: Buffers): Access {
+function accessOf(call: Call, buffers: Buffers): Access {
+  const { kernel, args } = call;
   const params: readonly string[] = kernelTable[kernel];
-  const y = args[params.indexOf("y")] as ArenaAddress;
+  const y = outputOf(call);
   const offset = offsetOf(y, buffers);
   const operands = args.filter(
     (argument, index): argument is ArenaAddress =>
@@ -95,11 +103,17 @@ function makeGroups(count: number) {
   return { groupOf, join };
 }
 
+/** The calls of one kernel that were the last to write in a place, by offset, and whether they are known to be in one group. */
+interface Writers {
+  readonly last: Map<number, number>;
+  isOneGroup: boolean;
+}
+
 /** What happened in a place so far, as numbers of calls. */
 interface History {
-  readonly readers: number[];
-  /** By offset, the last call that wrote there. */
-  readonly writers: Map<number, number>;
+  readonly writers: Map<KernelName, Writers>;
+  /** Those since the last call that needed all of them, and that call. */
+  readers: number[];
 }
 
 /**
@@ -110,26 +124,44 @@ export function chainsOf(calls: readonly Call[], buffers: Buffers): Call[][] {
   const { groupOf, join } = makeGroups(calls.length);
   const histories = new Map<number, History>();
   function historyOf(place: number): History {
-    const history = histories.get(place) ?? { readers: [], writers: new Map() };
+    const history = histories.get(place) ?? { writers: new Map(), readers: [] };
     histories.set(place, history);
     return history;
+  }
+  function joinAll(writers: Writers, call: number): void {
+    for (const writer of writers.last.values()) {
+      join(writer, call);
+      if (writers.isOneGroup) return;
+    }
+    writers.isOneGroup = true;
+  }
+  function addWriter({ last, isOneGroup }: Writers, offset: number, call: number): Writers {
+    const [other] = last.values();
+    last.set(offset, call);
+    const isOfGroup = isOneGroup && groupOf(other ?? call) === groupOf(call);
+    return { last, isOneGroup: isOfGroup || last.size === 1 };
   }
   for (const [index, call] of calls.entries()) {
     const { kernel, place, offset, reads, isInPlace } = accessOf(call, buffers);
     for (const other of reads) {
-      const { readers, writers } = historyOf(other);
-      for (const writer of writers.values()) join(writer, index);
+      const { writers, readers } = historyOf(other);
+      for (const some of writers.values()) joinAll(some, index);
       readers.push(index);
     }
-    const { readers, writers } = historyOf(place);
+    const history = historyOf(place);
     const hasCopies = place < 0;
-    for (const [at, writer] of writers) {
-      const isSame = calls[writer]!.kernel === kernel;
+    for (const [other, some] of history.writers) {
       // Of its own copy a chain needs what it reads, and what another kernel wrote around what is written now.
-      if (hasCopies ? isInPlace || !isSame : at === offset || !isSame) join(writer, index);
+      if (other !== kernel || (hasCopies && isInPlace)) joinAll(some, index);
+      else if (!hasCopies && some.last.has(offset)) join(some.last.get(offset)!, index);
+      some.last.delete(offset);
     }
-    if (!hasCopies) for (const reader of readers) join(reader, index);
-    writers.set(offset, index);
+    if (!hasCopies && history.readers.length > 0) {
+      for (const reader of history.readers) join(reader, index);
+      history.readers = [index];
+    }
+    const own = history.writers.get(kernel) ?? { last: new Map(), isOneGroup: true };
+    history.writers.set(kernel, addWriter(own, offset, index));
   }
   const chains = new Map<number, Call[]>();
   for (const [index, call] of calls.entries()) {

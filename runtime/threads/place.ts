@@ -4,11 +4,18 @@ import type { Kernels } from "../../custom-ops/kernels/load.ts";
 import { kernelNames, kernelTable } from "../../custom-ops/kernels/table.ts";
 import type { Call } from "../builder.ts";
 import type { Plan } from "../plan.ts";
-import type { Arrangement, Phase } from "./arrange.ts";
+import type { Arrangement, Part, Phase } from "./arrange.ts";
 
 export interface LinkedCall {
   readonly kernel: (...args: number[]) => void;
-  readonly args: readonly number[];
+  /** For the image that is gone through. */
+  readonly args: number[];
+  /** For image 0. */
+  readonly from: readonly number[];
+  /** Bytes from image to image; none where all arguments stay. */
+  readonly strides: readonly number[];
+  /** Which arguments move. */
+  readonly moving: readonly number[];
 }
 
 export interface LinkedPart {
@@ -17,7 +24,11 @@ export interface LinkedPart {
   readonly step: number;
 }
 
-export type LinkedTask = readonly LinkedPart[];
+export interface LinkedTask {
+  readonly parts: readonly LinkedPart[];
+  readonly first: number;
+  readonly end: number;
+}
 
 export interface LinkedPhase {
   readonly tasks: readonly LinkedTask[];
@@ -38,7 +49,8 @@ interface Copies {
 /** Buffers that a thread needs for itself in a phase: its own ones, and scratch. */
 function ownBuffers({ tasks, own }: Phase): Set<number> {
   const all = new Set<number>();
-  for (const { kernel, args } of tasks.flat().flatMap(({ calls }) => calls)) {
+  const parts = [...new Set(tasks.map((task) => task.parts))].flat();
+  for (const { kernel, args } of parts.flatMap(({ calls }) => calls)) {
     for (const [index, argument] of args.entries()) {
       if (typeof argument === "number") continue;
       const isScratch = kernelTable[kernel][index] === "scratch";
@@ -53,9 +65,9 @@ function copiesOf({ phases }: Arrangement, plan: Plan): Copies {
   const offsets = new Map<number, number>();
   let [most, end, step] = [0, 0, -1];
   for (const phase of phases.filter(({ isShared }) => isShared)) {
-    const [first] = phase.tasks;
+    const { parts } = phase.tasks[0]!;
     const own = ownBuffers(phase);
-    if (first!.length > 1) {
+    if (parts.length > 1) {
       const start = Math.min(...[...own].map((buffer) => plan.buffers[buffer]!.offset));
       for (const buffer of own) {
         const { offset, bytes } = plan.buffers[buffer]!;
@@ -64,8 +76,8 @@ function copiesOf({ phases }: Arrangement, plan: Plan): Copies {
       }
       continue;
     }
-    if (first![0]!.step !== step) end = 0;
-    step = first![0]!.step;
+    if (parts[0]!.step !== step) end = 0;
+    step = parts[0]!.step;
     for (const buffer of own) {
       if (offsets.has(buffer)) continue;
       offsets.set(buffer, end);
@@ -114,30 +126,45 @@ export function linkPhases(
   kernels: Kernels,
 ): LinkedPhase[] {
   const resolve = resolveAt(plan, base);
+  const linkCall = (call: Call, phase: Phase): LinkedCall => {
+    const from = resolve(call, phase);
+    const { strides = [] } = call;
+    const moving = [...strides.keys()].filter((at) => strides[at] !== 0);
+    return { kernel: kernels[call.kernel], args: [...from], from, strides, moving };
+  };
+  const known = new Map<readonly Part[], LinkedPart[]>();
+  function linkParts(parts: readonly Part[], phase: Phase): LinkedPart[] {
+    const made =
+      known.get(parts) ??
+      parts.map(({ calls, step }) => ({ step, calls: calls.map((call) => linkCall(call, phase)) }));
+    known.set(parts, made);
+    return made;
+  }
   return phases.map((phase) => ({
     isShared: phase.isShared,
-    tasks: phase.tasks.map((parts) =>
-      parts.map(({ calls, step }) => ({
-        step,
-        calls: calls.map((call) => ({ kernel: kernels[call.kernel], args: resolve(call, phase) })),
-      })),
-    ),
+    tasks: phase.tasks.map((task) => ({ ...task, parts: linkParts(task.parts, phase) })),
   }));
 }
 
 /**
- * Phases as numbers: how many tasks, for each how many calls, for each the kernel's place in the table and its arguments. A phase
- * of the calling thread alone has no tasks.
+ * Phases as numbers: how many tasks; for each its first image, where its images end, and how many calls, 0 for those of the task before
+ * it; for each call the kernel's place in the table, its arguments, how many strides it has, and these. A phase of the calling thread
+ * alone has no tasks.
  */
 function encodePhases(phases: readonly Phase[], resolve: Resolve): Float64Array<ArrayBuffer> {
   const numbers: number[] = [];
   for (const phase of phases) {
     const tasks = phase.isShared ? phase.tasks : [];
     numbers.push(tasks.length);
-    for (const parts of tasks) {
-      const calls = parts.flatMap((part) => part.calls);
-      numbers.push(calls.length);
-      for (const call of calls) numbers.push(kernelNames.indexOf(call.kernel), ...resolve(call, phase));
+    let before: readonly Part[] | undefined;
+    for (const { parts, first, end } of tasks) {
+      const calls = parts === before ? [] : parts.flatMap((part) => part.calls);
+      numbers.push(first, end, calls.length);
+      for (const call of calls) {
+        const { kernel, strides = [] } = call;
+        numbers.push(kernelNames.indexOf(kernel), ...resolve(call, phase), strides.length, ...strides);
+      }
+      before = parts;
     }
   }
   return Float64Array.from(numbers);

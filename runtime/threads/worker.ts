@@ -4,9 +4,16 @@ import { controlWords, type WorkerStart } from "./control.ts";
 
 interface Call {
   readonly kernel: (...args: number[]) => void;
-  readonly args: readonly number[];
+  readonly args: number[];
+  readonly from: readonly number[];
+  readonly strides: readonly number[];
+  readonly moving: readonly number[];
 }
-type Task = readonly Call[];
+interface Task {
+  readonly first: number;
+  readonly end: number;
+  readonly calls: readonly Call[];
+}
 type Phase = readonly Task[];
 
 const { taken, ended, run, program, base, failures, programs } = controlWords;
@@ -16,15 +23,24 @@ const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {}
 /** The kernels' phases out of the numbers that `encodePrograms` wrote. */
 function parseProgram(numbers: Float64Array, kernels: readonly Call["kernel"][]): Phase[] {
   let at = 0;
-  const list = <T>(read: () => T): T[] => Array.from({ length: numbers[at++]! }, read);
+  const next = (): number => numbers[at++]!;
+  const list = <T>(read: () => T): T[] => Array.from({ length: next() }, read);
   function readCall(): Call {
-    const kernel = kernels[numbers[at++]!]!;
-    const first = at;
-    at += kernel.length;
-    return { kernel, args: [...numbers.subarray(first, at)] };
+    const kernel = kernels[next()]!;
+    const from = Array.from({ length: kernel.length }, next);
+    const strides = list(next);
+    const moving = [...strides.keys()].filter((at) => strides[at] !== 0);
+    return { kernel, args: [...from], from, strides, moving };
+  }
+  let calls: Call[] = [];
+  function readTask(): Task {
+    const [first, end] = [next(), next()];
+    const own = list(readCall);
+    if (own.length > 0) calls = own;
+    return { first, end, calls };
   }
   const phases: Phase[] = [];
-  while (at < numbers.length) phases.push(list(() => list(readCall)));
+  while (at < numbers.length) phases.push(list(readTask));
   return phases;
 }
 
@@ -67,9 +83,19 @@ function serve(start: WorkerStart, kernels: readonly Call["kernel"][]): never {
     known.set(number, phases);
     return phases;
   }
-  function doTask(calls: Task, last: number): void {
+  function move({ args, from, strides, moving }: Call, image: number): void {
+    for (const at of moving) args[at] = from[at]! + image * strides[at]!;
+  }
+  function doImage(calls: readonly Call[], image: number): void {
+    for (const call of calls) {
+      if (call.moving.length > 0) move(call, image);
+      const { kernel, args } = call;
+      kernel(...args);
+    }
+  }
+  function doTask({ first, end, calls }: Task, last: number): void {
     try {
-      for (const { kernel, args } of calls) kernel(...args);
+      for (let image = first; image < end; image++) doImage(calls, image);
     } catch {
       Atomics.add(words, failures, 1);
     }

@@ -24,15 +24,21 @@ type Task = () => void;
 function readProgram(numbers: Float64Array, kernels: Kernels): Task[][] {
   let at = 0;
   const next = (): number => numbers[at++]!;
-  const readCall = (): Task => {
+  const readCall = (): ((image: number) => void) => {
     const name = kernelNames[next()]!;
     const args = kernelTable[name].map(next);
-    return () => kernels[name](...args);
+    const strides = Array.from({ length: next() }, next);
+    return (image) =>
+      kernels[name](...args.map((argument, index) => argument + image * (strides[index] ?? 0)));
   };
+  let calls: ReturnType<typeof readCall>[] = [];
   const readTask = (): Task => {
-    const calls = Array.from({ length: next() }, readCall);
+    const [first, end] = [next(), next()];
+    const own = Array.from({ length: next() }, readCall);
+    if (own.length > 0) calls = own;
+    const mine = calls;
     return () => {
-      for (const call of calls) call();
+      for (let image = first; image < end; image++) for (const call of mine) call(image);
     };
   };
   const phases: Task[][] = [];

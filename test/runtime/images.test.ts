@@ -24,6 +24,11 @@ const constants: Readonly<Record<string, Tensor>> = {
   w3: randomTensor([7, 5], 3),
   shift: randomTensor([1, 5, 1, 1], 4),
   perImage: randomTensor([many, 1, 1, 1], 5),
+  v1: randomTensor([5, 6, 3, 3], 6),
+  v2: randomTensor([8, 3, 2, 3], 7),
+  v3: randomTensor([6, 1, 3, 3], 8),
+  v4: randomTensor([6, 6, 3, 3], 10),
+  b: randomTensor([8], 11),
   zero: int64Tensor([0]),
   last: int64Tensor([2 ** 40]),
   backwards: int64Tensor([-1]),
@@ -49,10 +54,15 @@ const head = [
 ];
 const body = [convolution, positive, adder, shift, pool];
 
-function modelOf(nodes: Node[], outputs: readonly string[], batch: number | string = "n"): Model {
+function modelOf(
+  nodes: Node[],
+  outputs: readonly string[],
+  batch: number | string = "n",
+  size: readonly number[] = image,
+): Model {
   const input = {
     name: "x",
-    type: { kind: "tensor", elemType: "float32", shape: [batch, ...image] },
+    type: { kind: "tensor", elemType: "float32", shape: [batch, ...size] },
   } as const;
   const model = emptyModel(
     emptyGraph(
@@ -70,7 +80,9 @@ function modelOf(nodes: Node[], outputs: readonly string[], batch: number | stri
   return model;
 }
 
-const feedsOf = (batch: number) => ({ x: randomTensor([batch, ...image], 9) });
+const feedsOf = (batch: number, size: readonly number[] = image) => ({
+  x: randomTensor([batch, ...size], 9),
+});
 
 /** How many nodes after fusing are gone through image by image. */
 function nodesByImage(model: Model, batch: number): number {
@@ -98,8 +110,8 @@ describe.each(levels)("%s", (simd) => {
     const alone = await (await createExecutor(whole, { simd, kernels: "predicted" })).run(feeds);
     const { outputs, arrangement } = await runArranged(free, feeds, { simd, threads, seed: threads });
     expect(outputs).toEqual(alone);
-    const imagesAtOnce = arrangement.phases.filter(({ tasks }) => (tasks[0]?.length ?? 0) > 1);
-    expect(imagesAtOnce.map(({ tasks }) => tasks.length)).toEqual(
+    const imagesAtOnce = arrangement.phases.filter(({ tasks }) => (tasks[0]?.parts.length ?? 0) > 1);
+    expect(imagesAtOnce.map(({ tasks }) => tasks.at(-1)!.end)).toEqual(
       threads > many ? [] : [many - (many % threads)],
     );
   });
@@ -108,6 +120,96 @@ describe.each(levels)("%s", (simd) => {
     const session = await createExecutor(free, { simd });
     const steps = await session.profile(feedsOf(many));
     expect(steps.map(({ milliseconds }) => milliseconds > 0)).toEqual(steps.map(() => true));
+  });
+});
+
+/** Layers of many small images, which are no work for the caches: each is gone through for all of them. */
+const small = [6, 6, 5] as const;
+const layersOfMany: readonly { readonly name: string; readonly nodes: Node[] }[] = [
+  { name: "convolution", nodes: [makeNode("Conv", ["x", "v1"], ["y"], [["pads", pads]])] },
+  {
+    name: "groups",
+    nodes: [makeNode("Conv", ["x", "v2", "b"], ["y"], [["group", intAttribute(2)]])],
+  },
+  {
+    name: "depthwise",
+    nodes: [
+      makeNode(
+        "Conv",
+        ["x", "v3"],
+        ["y"],
+        [
+          ["group", intAttribute(6)],
+          ["pads", pads],
+        ],
+      ),
+    ],
+  },
+  {
+    name: "adder layers with residuals",
+    nodes: [
+      makeNode("Adder2d", ["x", "v4", "", "", "x"], ["a"], [["pads", pads]], { domain: "addernet" }),
+      makeNode("Relu", ["a"], ["r"]),
+      makeNode("Adder2d", ["r", "v4", "", "", "a"], ["y"], [["pads", pads]], { domain: "addernet" }),
+    ],
+  },
+  {
+    name: "weights that are computed",
+    nodes: [
+      makeNode("Abs", ["v1"], ["w"]),
+      makeNode("Mul", ["x", "x"], ["squares"]),
+      makeNode("ReduceMax", ["squares"], ["most"], [["keepdims", intAttribute(0)]]),
+      makeNode("Mul", ["w", "most"], ["scaled"]),
+      makeNode("Conv", ["x", "scaled"], ["y"]),
+    ],
+  },
+  {
+    name: "pools",
+    nodes: [
+      makeNode(
+        "MaxPool",
+        ["x"],
+        ["m"],
+        [
+          ["kernel_shape", intsAttribute([3, 3])],
+          ["pads", pads],
+        ],
+      ),
+      makeNode("AveragePool", ["m"], ["y"], [["kernel_shape", intsAttribute([2, 3])]]),
+    ],
+  },
+];
+
+describe.each(levels)("many small images, %s", (simd) => {
+  it.each(layersOfMany)("$name", async ({ nodes }) => {
+    const count = 37;
+    const model = modelOf(nodes, ["y"], "n", small);
+    const feeds = feedsOf(count, small);
+    const options = { simd, kernels: "predicted", tolerance: 2e-5 } as const;
+    const session = await expectLikeReference(model, feeds, options);
+    const { y } = await session.run(feeds);
+    for (const threads of [2, 3, 64]) {
+      const { outputs } = await runArranged(model, feeds, { simd, threads, seed: threads });
+      expect(outputs.y, `${threads} threads`).toEqual(y);
+    }
+  });
+});
+
+describe("what a plan takes", () => {
+  it.each([1, 2, 3])("is little for forty images and for four thousand, with %i threads", async (threads) => {
+    const model = modelOf(
+      layersOfMany.find(({ name }) => name.startsWith("adder"))!.nodes,
+      ["y"],
+      "n",
+      small,
+    );
+    for (const count of [42, 4200]) {
+      const options = { simd: "simd", threads, seed: 1 } as const;
+      const { arrangement } = await runArranged(model, feedsOf(count, small), options);
+      const parts = new Set(arrangement.phases.flatMap(({ tasks }) => tasks.map((task) => task.parts)));
+      expect([...parts].flat().flatMap(({ calls }) => calls).length).toBeLessThan(20);
+      expect(arrangement.phases.flatMap(({ tasks }) => tasks).length).toBeLessThan(200);
+    }
   });
 });
 

@@ -58,6 +58,16 @@ const layers: readonly AdderCase[] = [
     min: 0,
   },
   { name: "depthwise", x: [2, 9, 13, 12], w: [9, 1, 3, 3], ...plain, group: 9, pads: same },
+  {
+    name: "many images",
+    x: [37, 6, 5, 4],
+    w: [10, 3, 3, 3],
+    ...plain,
+    group: 2,
+    pads: same,
+    z: [37, 10, 5, 4],
+  },
+  { name: "many images, depthwise", x: [37, 8, 8, 9], w: [8, 1, 3, 3], ...plain, group: 8, bias: true },
 ];
 
 /** The case with a ReLU in front of X, so that X is provably not negative. */
@@ -93,7 +103,7 @@ function adderProblems(): Problem[] {
 }
 
 function tileProblems(): Problem[] {
-  return layers.slice(-8).map((adder) => ({
+  return layers.slice(-10).map((adder) => ({
     name: `${adder.name}, weights above 0`,
     model: withPositiveWeights(withRelu(adder)),
     feeds: Object.fromEntries(adderFeeds([adder])),
@@ -168,6 +178,26 @@ const chains: readonly { name: string; x: readonly number[]; nodes: Node[] }[] =
     ],
   },
   {
+    name: "weights computed for many images, which are pooled",
+    x: [40, 5, 8, 9],
+    nodes: [
+      makeNode("Slice", ["x", "zero", "seven", "zero"], ["some"]),
+      makeNode("Slice", ["some", "zero", "three", "two"], ["low"]),
+      makeNode("Slice", ["low", "zero", "three", "last"], ["w0"]),
+      makeNode("Conv", ["x", "w0"], ["c"], [["pads", intsAttribute(same)]]),
+      makeNode("AveragePool", ["c"], ["a"], [["kernel_shape", intsAttribute([3, 3])]]),
+      makeNode(
+        "MaxPool",
+        ["a"],
+        ["y"],
+        [
+          ["kernel_shape", intsAttribute([2, 2])],
+          ["pads", intsAttribute(same)],
+        ],
+      ),
+    ],
+  },
+  {
     name: "integers to floats",
     x: [100],
     nodes: [
@@ -190,6 +220,10 @@ const chainConstants: Readonly<Record<string, Tensor>> = {
   matrix: randomTensor([20, 30], 3),
   zero: int64Tensor([0]),
   one: int64Tensor([1]),
+  two: int64Tensor([2]),
+  three: int64Tensor([3]),
+  seven: int64Tensor([7]),
+  last: int64Tensor([-1]),
   column: int64Tensor([-1, 1, 1, 1]),
   pads: int64Tensor([0, 0, 1, 2, 0, 0, 2, 1]),
   step: float32Tensor([0.01], []),
@@ -231,7 +265,8 @@ describe.each(levels)("%s", (simd) => {
       expect(outputs, `${threads} threads`).toEqual(alone);
       for (const { tasks, isShared } of arrangement.phases) {
         if (!isShared) continue;
-        for (const { calls } of tasks.flat()) for (const { kernel } of calls) shared.add(kernel);
+        for (const { calls } of tasks.flatMap(({ parts }) => parts))
+          for (const { kernel } of calls) shared.add(kernel);
       }
     }
   });

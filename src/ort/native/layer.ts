@@ -5,7 +5,13 @@ import { detachFunctions } from "../../../custom-ops/attach-functions.ts";
 import type { Kernels } from "../../../custom-ops/kernels/load.ts";
 import type { Arena } from "../../../runtime/arena.ts";
 import { type BoundValue, bind, type ConstantCache } from "../../../runtime/bind.ts";
-import type { ArenaAddress, RaceTrack, ValueRanges } from "../../../runtime/builder.ts";
+import {
+  type ArenaAddress,
+  type Call,
+  callsOf,
+  type RaceTrack,
+  type ValueRanges,
+} from "../../../runtime/builder.ts";
 import { constantSource, type ListPlace, listSource, releaseConstants } from "../../../runtime/constants.ts";
 import { type Plan, planGraph } from "../../../runtime/plan.ts";
 import { factsOf, requireSupported } from "../../../runtime/support.ts";
@@ -41,6 +47,13 @@ interface LinkedCall {
   readonly args: number[];
   /** Which arguments move with which place, and how far from it they lie. */
   readonly moves: readonly { readonly argument: number; readonly place: number; readonly bytes: number }[];
+  /** Which advance from image to image, and by how many bytes. */
+  readonly strides: readonly { readonly argument: number; readonly bytes: number }[];
+}
+
+interface LinkedGroup {
+  readonly calls: readonly LinkedCall[];
+  readonly images: number;
 }
 
 /** A plan for fixed shapes. Its places are the feeds in order, the output, and scratch. */
@@ -105,30 +118,55 @@ function placesOf(plan: Plan): { places: { place: number; offset: number }[]; sc
   return { places, scratchBytes };
 }
 
-function linkCalls(plan: Plan, places: readonly { place: number; offset: number }[], kernels: Kernels) {
-  return plan.steps.flatMap(({ calls }) =>
-    calls.map(({ kernel, args }): LinkedCall => {
-      const moves = args.flatMap((argument, index) => {
-        if (typeof argument === "number") return [];
-        const { buffer, bytes }: ArenaAddress = argument;
-        const { place, offset } = places[buffer]!;
-        return [{ argument: index, place, bytes: offset + bytes }];
-      });
-      const fixed = args.map((argument) => (typeof argument === "number" ? argument : 0));
-      return { kernel: kernels[kernel], args: fixed, moves };
-    }),
+function linkGroups(
+  plan: Plan,
+  places: readonly { place: number; offset: number }[],
+  kernels: Kernels,
+): LinkedGroup[] {
+  function linkCall({ kernel, args, strides = [] }: Call): LinkedCall {
+    const moves = args.flatMap((argument, index) => {
+      if (typeof argument === "number") return [];
+      const { buffer, bytes }: ArenaAddress = argument;
+      const { place, offset } = places[buffer]!;
+      return [{ argument: index, place, bytes: offset + bytes }];
+    });
+    const fixed = args.map((argument) => (typeof argument === "number" ? argument : 0));
+    const advances = strides
+      .map((bytes, argument) => ({ argument, bytes }))
+      .filter(({ bytes }) => bytes !== 0);
+    return { kernel: kernels[kernel], args: fixed, moves, strides: advances };
+  }
+  return plan.steps.flatMap(({ groups }) =>
+    groups.map(({ calls, images }) => ({ calls: calls.map(linkCall), images })),
   );
+}
+
+/** Adds so many images to the addresses of calls. */
+function advance(calls: readonly LinkedCall[], images: number): void {
+  for (const { args, strides } of calls) {
+    for (const { argument, bytes } of strides) args[argument]! += images * bytes;
+  }
+}
+
+/** The calls of a group for all its images; their addresses are those of image 0 before and after. */
+function runGroup({ calls, images }: LinkedGroup): void {
+  for (let image = 0; image < images; image++) {
+    if (image > 0) advance(calls, 1);
+    for (const { kernel, args } of calls) kernel(...args);
+  }
+  advance(calls, 1 - images);
 }
 
 function linked(plan: Plan, kernels: Kernels): LayerPlan {
   const { places, scratchBytes } = placesOf(plan);
-  const calls = linkCalls(plan, places, kernels);
+  const groups = linkGroups(plan, places, kernels);
+  const calls = groups.flatMap((group) => group.calls);
   let before: readonly number[] = [];
   return {
     dims: plan.outputs[0]!.value.dims,
     scratchBytes,
     why: plan.steps.map(({ why }) => why).join("; "),
-    kernels: [...new Set(plan.steps.flatMap((step) => step.calls.map(({ kernel }) => kernel)))],
+    kernels: [...new Set(plan.steps.flatMap(callsOf).map(({ kernel }) => kernel))],
     run(addresses) {
       const isSame = addresses.every((address, index) => address === before[index]);
       if (!isSame) {
@@ -137,7 +175,7 @@ function linked(plan: Plan, kernels: Kernels): LayerPlan {
         }
         before = addresses;
       }
-      for (const { kernel, args } of calls) kernel(...args);
+      for (const group of groups) runGroup(group);
     },
   };
 }
