@@ -7,7 +7,9 @@ import {
   gatherColumns,
   gatherTargets,
   type LayerData,
+  type Pixels,
   type Positions,
+  pixelsOf,
 } from "./columns.ts";
 import { type FitKernels, loadFitKernels } from "./kernels/load.ts";
 import { addPairs, solveLine, startMoments } from "./least-squares.ts";
@@ -81,9 +83,15 @@ function place(memory: WebAssembly.Memory, { filters, taps }: Group, positions: 
   return { columns: view(0), sums: view(1), targets: view(2), weight: view(3), gradient: view(4) };
 }
 
-function gather(data: LayerData, positions: Positions, group: Group, work: Workspace, row: number): void {
+function gather(
+  { data, pixels }: FitData,
+  positions: Positions,
+  group: Group,
+  work: Workspace,
+  row: number,
+): void {
   work.columns.fill(0);
-  gatherColumns(data, positions, group.firstChannel, group.channels, work.columns, row);
+  gatherColumns(data, pixels, positions, group.firstChannel, group.channels, work.columns, row);
   gatherTargets(data, positions, group.firstFilter, group.filters, work.targets, row);
 }
 
@@ -168,6 +176,11 @@ function spreadOf(values: readonly Float32Array[]): number {
   return Math.sqrt(Math.max(0, squares / count - (sum / count) ** 2));
 }
 
+interface FitData {
+  readonly data: LayerData;
+  readonly pixels: Pixels;
+}
+
 interface GroupFit {
   readonly weight: Float32Array;
   readonly start: Share;
@@ -177,7 +190,7 @@ interface GroupFit {
 async function fitGroup(
   kernels: FitKernels,
   memory: WebAssembly.Memory,
-  data: LayerData,
+  layer: FitData,
   initial: Float32Array,
   group: Group,
   rate: number,
@@ -186,6 +199,7 @@ async function fitGroup(
   onStep: (done: number) => Promise<void>,
 ): Promise<GroupFit> {
   const { filters, taps } = group;
+  const { data } = layer;
   const { steps, positions } = settings;
   const [judged, row] = [Math.max(judgedPositions, positions), rowOf(positions)];
   const judgedRow = rowOf(judged);
@@ -193,7 +207,7 @@ async function fitGroup(
   const draw = drawPositions(data, judged, uniform);
   const judge = (): Share => {
     const share = { explained: 0, whole: 0 };
-    gather(data, draw, group, work, judgedRow);
+    gather(layer, draw, group, work, judgedRow);
     runSums(kernels, group, work, judged, judgedRow);
     addShares(work, filters, judged, judgedRow, share);
     return share;
@@ -202,7 +216,7 @@ async function fitGroup(
   const start = judge();
   const [first, second] = [new Float32Array(filters * taps), new Float32Array(filters * taps)];
   for (let step = 0; step < steps; step++) {
-    gather(data, drawPositions(data, positions, uniform), group, work, row);
+    gather(layer, drawPositions(data, positions, uniform), group, work, row);
     runSums(kernels, group, work, positions, row);
     turnIntoGradient(work, filters, positions, row);
     work.gradient.fill(0);
@@ -265,6 +279,7 @@ export async function startFitter(): Promise<Fitter> {
       );
       const rate = settings.rate * spreadOf(values);
       const fitted = new Float32Array(weight.length);
+      const pixels = pixelsOf(data);
       const [start, end]: [Share, Share] = [
         { explained: 0, whole: 0 },
         { explained: 0, whole: 0 },
@@ -279,8 +294,16 @@ export async function startFitter(): Promise<Fitter> {
           firstChannel: index * dims[1],
         };
         const initial = initialWeights(data, weight, group, values);
-        const part = await fitGroup(kernels, memory, data, initial, group, rate, settings, uniform, (done) =>
-          onStep((index + done / settings.steps) / groups),
+        const part = await fitGroup(
+          kernels,
+          memory,
+          { data, pixels },
+          initial,
+          group,
+          rate,
+          settings,
+          uniform,
+          (done) => onStep((index + done / settings.steps) / groups),
         );
         fitted.set(part.weight, index * filters * taps);
         for (const [sum, share] of [

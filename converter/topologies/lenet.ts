@@ -33,33 +33,38 @@ export const lenet5Variants: readonly Topology[] = [
   lenet5(28, 0),
 ];
 
-/** Two 5x5 layers and a pool, three times; then two features, and the classes. */
-function lenetPlusPlus(): Topology {
-  const stages = [32, 64, 128].flatMap((width, stage) => [
-    ...[1, 2].flatMap((layer): Step[] => {
-      const name = `${stage + 1}_${layer}`;
-      const isOrdinary = stage === 0 && layer === 1;
-      const options = { kernel: 5, pad: 2, isOrdinary };
-      return [filter(`conv${name}`, width, options), norm(`bn${name}`), prelu(`prelu${name}`)];
-    }),
-    maxPool(2, 2),
-  ]);
-  const ordinary = { isLinear: true, isOrdinary: true };
-  const classifier: Step[] = [
-    filter("fc1", 2, ordinary),
-    prelu("prelu_fc1"),
-    filter("fc2", "classes", ordinary),
-  ];
-  return { size: 28, inputChannels: 1, classes: 10, steps: [...stages, ...classifier] };
-}
+/** Two 5x5 layers and a pool, three times. */
+const lenetPlusPlusTrunk: readonly Step[] = [32, 64, 128].flatMap((width, stage) => [
+  ...[1, 2].flatMap((layer): Step[] => {
+    const name = `${stage + 1}_${layer}`;
+    const isOrdinary = stage === 0 && layer === 1;
+    const options = { kernel: 5, pad: 2, isOrdinary };
+    return [filter(`conv${name}`, width, options), norm(`bn${name}`), prelu(`prelu${name}`)];
+  }),
+  maxPool(2, 2),
+]);
 
+const lenetPlusPlus = (head: readonly Step[]): Topology => ({
+  ...{ size: 28, inputChannels: 1, classes: 10 },
+  steps: [...lenetPlusPlusTrunk, ...head],
+});
+
+/** Both fully connected layers add, as in the paper's picture: scores are distances from the two features to a centre for each class. */
+const distances: readonly Step[] = [
+  ...[filter("fc1", 2, { isLinear: true }), norm("bn_fc1")],
+  ...[filter("fc2", "classes", { isLinear: true }), norm("bn_fc2")],
+];
+
+/** Both multiply. */
+const products: readonly Step[] = [
+  ...[filter("fc1", 2, { isLinear: true, isOrdinary: true }), prelu("prelu_fc1")],
+  filter("fc2", "classes", { isLinear: true, isOrdinary: true }),
+];
+
+/** Two features, and the classes. The first one is what a new network gets. */
 export const lenetPlusPlusVariants: readonly Topology[] = [
-  lenetPlusPlus(),
-  { ...lenetPlusPlus(), size: 32 },
-  {
-    ...lenetPlusPlus(),
-    steps: lenetPlusPlus().steps.flatMap((step) =>
-      step.kind === "filter" && step.name === "fc1" ? [average, step] : [step],
-    ),
-  },
+  lenetPlusPlus(distances),
+  lenetPlusPlus(products),
+  { ...lenetPlusPlus(products), size: 32 },
+  lenetPlusPlus([average, ...products]),
 ];

@@ -6,12 +6,14 @@ import { elementCount, float32Tensor, type Tensor } from "../../src/core/tensor.
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { architectures, listArchitectures } from "./architectures.ts";
 import type { LayerKind } from "./draft.ts";
-import { type Slot, slotsOf } from "./topology.ts";
+import { type Slot, scaleSteps, slotsOf } from "./topology.ts";
 
 export interface RandomCheckpointOptions {
   /** What the layers between the first and the last one do. */
   readonly kind: LayerKind;
   readonly classes?: number;
+  /** Share of the reference's filters that every layer gets, above 0; two at least, and all classes. */
+  readonly width?: number;
   readonly seed?: number;
 }
 
@@ -75,10 +77,10 @@ function addNorm(tensors: Map<string, Tensor>, { name, dims }: Slot, seen: Stati
   tensors.set(`${name}.running_var`, { type: "float32", data: seen.variance, dims });
 }
 
-/** A checkpoint of an architecture with the reference's names and widths. The same seed gives the same weights. Errors: ADN_USAGE. */
+/** A checkpoint of an architecture with the reference's names and widths, or a share of them. The same seed gives the same weights. Errors: ADN_USAGE. */
 export function randomCheckpoint(
   arch: string,
-  { kind, classes, seed = 1 }: RandomCheckpointOptions,
+  { kind, classes, width = 1, seed = 1 }: RandomCheckpointOptions,
 ): Checkpoint {
   const topology = architectures.get(arch)?.[0];
   if (topology === undefined) {
@@ -89,7 +91,8 @@ export function randomCheckpoint(
   const draw = seededUniform(seed);
   const tensors = new Map<string, Tensor>();
   let seen: Statistics = { mean: new Float32Array(0), variance: new Float32Array(0) };
-  for (const slot of slotsOf({ ...topology, classes: classes ?? topology.classes })) {
+  const steps = scaleSteps(topology.steps, width);
+  for (const slot of slotsOf({ ...topology, steps, classes: classes ?? topology.classes })) {
     if (slot.presence === "rare") continue;
     if (slot.kind === "slope") tensors.set(`${slot.name}.weight`, fill([1], between(draw, 0.1, 0.4)));
     if (slot.kind === "norm") addNorm(tensors, slot, seen, draw);

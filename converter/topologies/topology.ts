@@ -85,6 +85,18 @@ export const maxPool = (kernel: number, stride: number, pad = 0): MaxPoolStep =>
 export const average: AverageStep = { kind: "average", isExpected: true };
 export const averageOfRest: AverageStep = { kind: "average", isExpected: false };
 
+const scaleStep = (step: Step, width: number): Step => {
+  if (step.kind === "residual") {
+    return { ...step, body: scaleSteps(step.body, width), shortcut: scaleSteps(step.shortcut, width) };
+  }
+  if (step.kind !== "filter" || step.outputs === "classes") return step;
+  return { ...step, outputs: Math.min(step.outputs, Math.max(2, Math.round(step.outputs * width))) };
+};
+
+/** The same layers with `width` (at most 1) times the filters, but for the classes; two are left at least. */
+export const scaleSteps = (steps: readonly Step[], width: number): Step[] =>
+  steps.map((step) => scaleStep(step, width));
+
 /** A layer the reference describes: what its parameters are called, and the shape of its weights. */
 export interface Slot {
   readonly kind: "filter" | "norm" | "slope";

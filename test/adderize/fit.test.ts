@@ -6,6 +6,7 @@ import {
   gatherColumns,
   gatherTargets,
   type LayerData,
+  pixelsOf,
 } from "../../converter/adderize/columns.ts";
 import { startFitter } from "../../converter/adderize/fit.ts";
 import { loadFitKernels } from "../../converter/adderize/kernels/load.ts";
@@ -138,7 +139,7 @@ describe.each(geometries)("%s", (_, geometry) => {
     for (let group = 0; group < window.group; group++) {
       const columns = new Float32Array(taps * 40);
       const targets = new Float32Array(perGroup * 40);
-      gatherColumns(data, positions, group * dims[1], dims[1], columns, 40);
+      gatherColumns(data, pixelsOf(data), positions, group * dims[1], dims[1], columns, 40);
       gatherTargets(data, positions, group * perGroup, perGroup, targets, 40);
       for (let q = 0; q < 37; q++) {
         for (let m = 0; m < perGroup; m++) {

@@ -239,6 +239,16 @@ describe("addernet train", () => {
       message: /exclude each other/,
     },
     {
+      args: ["--model", "whole.onnx", "--width", "0.5", "--data", data, "--out", "a.onnx"],
+      status: 2,
+      message: /--width is for networks that begin anew/,
+    },
+    {
+      args: ["--arch", "lenet5-bn", "--width", "0", "--data", data, "--out", "a.onnx"],
+      status: 2,
+      message: /a number above 0, at most 1/,
+    },
+    {
       args: ["--arch", "lenet5-bn", "--data", data, "--batch", "500", "--out", "a.onnx"],
       status: 2,
       message: /ADN_DATA.*fewer images than in a batch/s,

@@ -29,6 +29,22 @@ describe("random checkpoints", () => {
     }
   });
 
+  it.each(["lenet5-bn", "lenet-plus-plus", "vgg-small", "resnet20"])(
+    "of %s with half the filters fit it",
+    (arch) => {
+      const checkpoint = randomCheckpoint(arch, { kind: "adder", classes: 5, width: 0.5 });
+      expect(guessArchitectures(checkpoint)).toEqual([arch]);
+      const dims = (width: number): (readonly number[])[] =>
+        [...randomCheckpoint(arch, { kind: "adder", classes: 5, width }).tensors]
+          .filter(([key]) => /(adder|weight)$/.test(key) && !/bn|norm|prelu/.test(key))
+          .map(([, tensor]) => tensor.dims);
+      const [whole, half] = [dims(1), dims(0.5)];
+      for (const [index, [filters]] of whole.entries()) {
+        expect(half[index]![0]).toBe(filters === 2 || filters === 5 ? filters : filters! / 2);
+      }
+    },
+  );
+
   it("are the same for the same seed", () => {
     const [a, b, c] = [1, 1, 2].map((seed) => randomCheckpoint("lenet5-bn", { kind: "adder", seed }));
     expect(a).toEqual(b);

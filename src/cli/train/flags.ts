@@ -13,6 +13,11 @@ const share: FlagType<number> = {
   },
 };
 
+const width: FlagType<number> = {
+  expects: "a number above 0, at most 1",
+  parse: (given) => share.parse(given) || undefined,
+};
+
 const codeBits: FlagType<number> = {
   expects: "an integer from 3 to 8",
   parse: (given) => (/^[3-8]$/.test(given) ? Number(given) : undefined),
@@ -30,6 +35,11 @@ export const trainFlags = {
     placeholder: "adder|conv",
     default: "adder",
     help: "whether layers of --arch add or multiply; the reference's ordinary ones multiply",
+  },
+  width: {
+    type: width,
+    placeholder: "W",
+    help: "share of the reference's filters that every layer of a new --arch gets (default 1)",
   },
   model: {
     type: types.path,

@@ -14,7 +14,7 @@ function usage(problem: string, fix: string): AdderNetError {
 }
 
 /** Errors: ADN_USAGE for flags that exclude each other. */
-export function checkSource({ arch, model, init }: TrainFlags): void {
+export function checkSource({ arch, model, init, width }: TrainFlags): void {
   if (arch === undefined && model === undefined) {
     throw usage("--arch or --model is missing: what is trained?", "for example --arch lenet5-bn");
   }
@@ -23,17 +23,23 @@ export function checkSource({ arch, model, init }: TrainFlags): void {
   }
   if (init !== undefined && arch === undefined)
     throw usage("--init needs --arch", "a model holds its own weights");
+  if (width !== undefined && (arch === undefined || init !== undefined))
+    throw usage("--width is for networks that begin anew", "weights and models have their own widths");
 }
 
 async function archModel(given: TrainFlags, samples: Samples): Promise<Model> {
-  const { arch, init, layers } = given;
+  const { arch, init, layers, width } = given;
   const classes = classCount(samples);
   const inputShape = samples.shape;
   if (init === undefined) {
-    return buildModel(arch!, randomCheckpoint(arch!, { kind: layers, classes }), {
-      inputShape,
-      where: arch!,
-    });
+    return buildModel(
+      arch!,
+      randomCheckpoint(arch!, { kind: layers, classes, ...(width !== undefined && { width }) }),
+      {
+        inputShape,
+        where: arch!,
+      },
+    );
   }
   return buildModel(arch!, await readCheckpoint(readWholeFile(init), init), { inputShape, where: init });
 }

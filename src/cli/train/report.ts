@@ -3,7 +3,8 @@
 
 import { escapeHtml } from "../../../runtime/profile/render/plots.ts";
 import { median } from "../../../runtime/profile/statistics.ts";
-import { type Dataset, type Network, readBatch, type Trainer } from "../../train/index.ts";
+import { elementCount } from "../../core/tensor.ts";
+import { type Dataset, type Network, readBatch, shapesOf, type Trainer } from "../../train/index.ts";
 import { colours, curves, histogram, type Series, scatter, tiles } from "./drawing.ts";
 import type { MetricsLine } from "./files.ts";
 
@@ -120,9 +121,10 @@ function filterPicture({ name, values, dims }: Weights): string {
 const mostPoints = 2000;
 
 /** The value of two numbers that the last layer reads, where there is one: LeNet++. */
-function twoFeatures({ layers }: Network): string | undefined {
-  return layers.find((layer) => (layer.kind === "conv" || layer.kind === "adder") && layer.filters === 2)
-    ?.output;
+function twoFeatures(network: Network): string | undefined {
+  const last = network.layers.findLast(({ kind }) => kind === "conv" || kind === "adder");
+  const shape = last && shapesOf(network).get(last.input);
+  return shape && elementCount(shape) === 2 ? last.input : undefined;
 }
 
 function featurePicture(trainer: Trainer, data: Dataset): string {
