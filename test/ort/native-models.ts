@@ -63,7 +63,7 @@ function mixedCases(): NativeCase[] {
 }
 
 /** Every fused form, with a window of every kind. */
-function fusedForms(): NativeCase {
+function fusedForms(images: number): NativeCase {
   const model = parseModel(`input %x: float32[N,4,9,7]
     %a.w = float32[8,4,3,3]
     %b = float32[8]
@@ -89,10 +89,12 @@ function fusedForms(): NativeCase {
     node.attributes.set("activation_min", floatAttribute(-20));
     node.attributes.set("activation_max", floatAttribute(3));
   }
-  return caseOf("every fused form and window", model, { x: randomTensor("x", "float32", [2, 4, 9, 7]) });
+  return caseOf(`every fused form and window, ${images} images`, model, {
+    x: randomTensor("x", "float32", [images, 4, 9, 7]),
+  });
 }
 
-function codeLayers(): NativeCase {
+function codeLayers(images: number): NativeCase {
   const model = parseModel(`input %x: uint8[N,4,9,7]
     %zero = uint8[]{9}
     %z.scale = float32[]{0.5}
@@ -108,7 +110,7 @@ function codeLayers(): NativeCase {
     output %e`);
   model.graph.initializers.set("a.w", codes("a.w", [8, 4, 3, 3]));
   model.graph.initializers.set("c.w", codes("c.w", [8, 8, 3, 3]));
-  return caseOf("layers of codes", model, { x: codes("x", [2, 4, 9, 7]) });
+  return caseOf(`layers of codes, ${images} images`, model, { x: codes("x", [images, 4, 9, 7]) });
 }
 
 const fixtures = join(import.meta.dirname, "../topologies/fixtures");
@@ -168,8 +170,10 @@ async function resnet20(name: string, file: string, images: number): Promise<Nat
 export async function nativeCases(): Promise<NativeCase[]> {
   return [
     ...mixedCases(),
-    fusedForms(),
-    codeLayers(),
+    fusedForms(2),
+    fusedForms(37),
+    codeLayers(2),
+    codeLayers(37),
     ...(await resnet20("ResNet-20", join(fixtures, "resnet20-adder.pth"), 1)),
     ...(existsSync(official) ? await resnet20("the released ResNet-20", official, 4) : []),
   ];

@@ -54,7 +54,7 @@ describe.skipIf(!hasKoffi)(
   () => {
     it("agrees in every strategy", async () => {
       const sessions = cases.flatMap(({ bytes, feeds }) =>
-        ways.map((strategy) => ({ bytes, runs: [feeds], ...(strategy && { strategy }) })),
+        ways.map((strategy) => ({ bytes, runs: [feeds, feeds], ...(strategy && { strategy }) })),
       );
       const job = { ort: "onnxruntime-node", strategy: "auto", sessions } as const;
       const { sessions: results, warnings } = await processes.run(job);
@@ -62,6 +62,7 @@ describe.skipIf(!hasKoffi)(
       for (const [index, result] of results.entries()) {
         const [each, way] = [cases[Math.floor(index / ways.length)]!, ways[index % ways.length]];
         expectMeaning(`${each.name}, ${way ?? "function bodies"}`, outputsOf(result), each.expected);
+        expect(result.runs[1]).toEqual(result.runs[0]);
         expect(result.strategy).toBe(way === "auto" ? "native" : way);
       }
     });
