@@ -41,7 +41,7 @@ export const mostCodeElements = 2 ** 24;
  * Taps at a time: their pixels stay in a first-level cache while all channels go through them, and sums of that many floats are
  * accurate. 64 pixels of codes take no more than 16 of floats.
  */
-const spans = { f32_list_taps: 128, u8_list_taps: 512 } as const;
+const spans = { f32_list_taps: 128, u8_list_taps: 576 } as const;
 /** Lists are read for every block of pixels: they should stay in a second-level cache. */
 const partBytes = 2 ** 18;
 /** The sums of a block for that many channels fit beside its pixels. */

@@ -173,9 +173,9 @@ export function linearScratchBytes(k: number): number {
   return totalsBytes + 16 * k;
 }
 
-/** Scratch of the sparse kernels: the sums of a block for m channels, scale and bias of one, a spare vector. */
+/** Scratch of the sparse kernels: the sums of a block for m channels, a spare vector. */
 export function sparseScratchBytes(m: number): number {
-  return 256 * m + 48;
+  return 256 * m + 16;
 }
 
 /** Scratch of the fully connected kernels over codes: a block's sums, a spare vector, and a row as a list of taps. */

@@ -195,16 +195,16 @@ function lowerQLinearAdder2d(bound: BoundNode, build: PlanBuilder): void {
   lowerCodes(layerOf(bound, 2), numberOf(xZero), end, build);
 }
 
-/** Scale and bias beyond what doubled float32 holds, and types that are not float32. */
+/** Scale and bias with which a step after the sums, below 2^24, could be infinite, and types that are not float32. */
 function refusesQLinear(_node: Node, inputs: Facts): string | undefined {
   const affine = [inputs[3], inputs[4], inputs[7]];
   const wrong = affine.find((fact) => fact !== undefined && fact.elemType !== "float32");
   if (wrong !== undefined) return `a ${wrong.elemType} scale`;
   const isHuge = affine.some((fact) => {
     const data = fact?.constant?.data as Float32Array | undefined;
-    return data?.some((value) => !Number.isFinite(Math.fround(2 * value)));
+    return data?.some((value) => !Number.isFinite(Math.fround(2 ** 26 * value)));
   });
-  return isHuge ? "scales that are not finite" : refusesTaps(inputs[2]?.shape);
+  return isHuge ? "outputs that are not finite" : refusesTaps(inputs[2]?.shape);
 }
 
 /** Integers, or with a cast and what follows it taken in, floats. */

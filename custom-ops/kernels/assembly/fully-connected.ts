@@ -1,7 +1,7 @@
 // Fully connected adder layers over codes. Minima do not care which side is which: the codes of a row are the taps, zeros left out,
 // and the weights, sixty-four features to a panel [k][64], are what they are compared with.
 
-import { storeCodes, storeFloats, storeIntegers } from "./store-sums";
+import { scaleRow, storeCodes, storeFloats, storeIntegers } from "./store-sums";
 import { sumCodes } from "./sum-codes";
 
 /** Most taps whose codes surely fit 16 bits. */
@@ -47,8 +47,9 @@ export function u8_adder_linear_1x64(
       const at = <usize>row * yStride + <usize>feature;
       const count = min(64, m - feature);
       sumCodes(w + <usize>feature * <usize>k, scratch + listAt, sums + offset, scratch, (count + 15) >> 4);
+      scaleRow(scratch, count, shift, scale + offset, bias + offset);
       storeCodes(
-        scratch, count, shift, scale + offset, bias + offset, 16, z ? z + at : 0, y + at, scratch + spareAt,
+        scratch, count, 0, 1, 0, z ? z + at : 0, y + at, scratch + spareAt,
         low, high, yZero, zZero, zScale,
       );
     }
@@ -66,8 +67,9 @@ export function u8_adder_linear_f32_1x64(
       const at = <usize>row * yStride + offset;
       const count = min(64, m - feature);
       sumCodes(w + <usize>feature * <usize>k, scratch + listAt, sums + offset, scratch, (count + 15) >> 4);
+      scaleRow(scratch, count, shift, scale + offset, bias + offset);
       storeFloats(
-        scratch, count, shift, scale + offset, bias + offset, 16, z ? z + at : 0, y + at, scratch + spareAt, low, high,
+        scratch, count, 0, 1, 0, z ? z + at : 0, y + at, scratch + spareAt, low, high,
       );
     }
   }

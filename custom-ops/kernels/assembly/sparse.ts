@@ -4,7 +4,7 @@
 //
 // The lists of all channels start with the number of chunks of taps; then for each chunk a list for each channel.
 
-import { storeCodes, storeFloats, storeIntegers } from "./store-sums";
+import { storeCodes, storeFloats, storeFloatsInline, storeIntegers } from "./store-sums";
 import { sumCodes } from "./sum-codes";
 import { sumFloats } from "./sum-floats";
 
@@ -39,26 +39,12 @@ function sumFirstChunks(
   return lists;
 }
 
-/** Scale and bias of a channel as vectors of four. */
-@inline
-function splatAffine(scale: usize, bias: usize, to: usize): void {
-  if (ASC_FEATURE_SIMD) {
-    v128.store(to, v128.load32_splat(scale));
-    v128.store(to, v128.load32_splat(bias), 16);
-  } else {
-    for (let at: usize = 0; at < 16; at += 4) {
-      store<f32>(to + at, load<f32>(scale));
-      store<f32>(to + at, load<f32>(bias), 16);
-    }
-  }
-}
-
 export function u8_adder_sparse_1x64(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
   shift: usize, yZero: f32, zZero: f32, zScale: f32,
 ): void {
-  const vectors = scratch + <usize>m * codesBlock;
+  const spare = scratch + <usize>m * codesBlock;
   const hasOneChunk = load<u32>(lists) == 1;
   let left = (p + 15) >> 4;
   for (let pixel = 0; pixel < p; ) {
@@ -67,16 +53,22 @@ export function u8_adder_sparse_1x64(
     const pixels = x + <usize>pixel;
     const start = sums + (<usize>pixel << 2);
     let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
+    let group = start;
+    let inGroup = 0;
     for (let channel = 0; channel < m; channel++) {
       const totals = scratch + <usize>channel * codesBlock;
-      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      if (inGroup == perGroup) {
+        inGroup = 0;
+        group += sumsStride;
+      }
+      inGroup++;
+      const from = hasOneChunk ? group : totals;
       list = sumCodes(pixels, list, from, totals, block);
       const offset = <usize>channel << 2;
       const at = <usize>channel * yStride + <usize>pixel;
-      splatAffine(scale + offset, bias + offset, vectors);
       storeCodes(
-        totals, count, load<f32>(shift + offset), vectors, vectors + 16, 0,
-        z ? z + at : 0, y + at, vectors + 32, low, high, yZero, zZero, zScale,
+        totals, count, load<f32>(shift + offset), load<f32>(scale + offset), load<f32>(bias + offset),
+        z ? z + at : 0, y + at, spare, low, high, yZero, zZero, zScale,
       );
     }
     pixel += block << 4;
@@ -88,7 +80,7 @@ export function u8_adder_sparse_f32_1x64(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32, shift: usize,
 ): void {
-  const vectors = scratch + <usize>m * codesBlock;
+  const spare = scratch + <usize>m * codesBlock;
   const hasOneChunk = load<u32>(lists) == 1;
   let left = (p + 15) >> 4;
   for (let pixel = 0; pixel < p; ) {
@@ -97,16 +89,22 @@ export function u8_adder_sparse_f32_1x64(
     const pixels = x + <usize>pixel;
     const start = sums + (<usize>pixel << 2);
     let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
+    let group = start;
+    let inGroup = 0;
     for (let channel = 0; channel < m; channel++) {
       const totals = scratch + <usize>channel * codesBlock;
-      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      if (inGroup == perGroup) {
+        inGroup = 0;
+        group += sumsStride;
+      }
+      inGroup++;
+      const from = hasOneChunk ? group : totals;
       list = sumCodes(pixels, list, from, totals, block);
       const offset = <usize>channel << 2;
       const at = <usize>channel * yStride + (<usize>pixel << 2);
-      splatAffine(scale + offset, bias + offset, vectors);
       storeFloats(
-        totals, count, load<f32>(shift + offset), vectors, vectors + 16, 0,
-        z ? z + at : 0, y + at, vectors + 32, low, high,
+        totals, count, load<f32>(shift + offset), load<f32>(scale + offset), load<f32>(bias + offset),
+        z ? z + at : 0, y + at, spare, low, high,
       );
     }
     pixel += block << 4;
@@ -126,9 +124,16 @@ export function u8_adder_sparse_i32_1x64(
     const pixels = x + <usize>pixel;
     const start = sums + (<usize>pixel << 2);
     let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
+    let group = start;
+    let inGroup = 0;
     for (let channel = 0; channel < m; channel++) {
       const totals = scratch + <usize>channel * codesBlock;
-      const from = hasOneChunk ? start + <usize>(channel / perGroup) * sumsStride : totals;
+      if (inGroup == perGroup) {
+        inGroup = 0;
+        group += sumsStride;
+      }
+      inGroup++;
+      const from = hasOneChunk ? group : totals;
       list = sumCodes(pixels, list, from, totals, block);
       const to = y + <usize>channel * yStride + (<usize>pixel << 2);
       storeIntegers(totals, count, load<f32>(shift + (<usize>channel << 2)), to);
@@ -142,7 +147,7 @@ export function f32_adder_sparse_1x28(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
 ): void {
-  const vectors = scratch + <usize>m * floatsBlock;
+  const spare = scratch + <usize>m * floatsBlock;
   const chunks = load<u32>(lists);
   let left = (p + 3) >> 2;
   for (let pixel = 0; pixel < p; ) {
@@ -158,8 +163,10 @@ export function f32_adder_sparse_1x28(
         if (chunk < chunks) continue;
         const offset = <usize>channel << 2;
         const at = <usize>channel * yStride + pixelBytes;
-        splatAffine(scale + offset, bias + offset, vectors);
-        storeFloats(totals, count, 0, vectors, vectors + 16, 0, z ? z + at : 0, y + at, vectors + 32, low, high);
+          storeFloatsInline(
+          totals, count, 0, load<f32>(scale + offset), load<f32>(bias + offset),
+          z ? z + at : 0, y + at, spare, low, high,
+        );
       }
     }
     pixel += block << 2;
