@@ -39,10 +39,11 @@ function sumFirstChunks(
   return lists;
 }
 
-export function u8_adder_sparse_1x64(
+/** Layers over codes, of whose outputs one takes 1 << shiftOfY bytes; `isInteger`: y is the sum itself, with neither scale nor z. */
+function sparseCodes(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
-  shift: usize, yZero: f32, zZero: f32, zScale: f32,
+  shift: usize, yZero: f32, zZero: f32, zScale: f32, shiftOfY: usize, isInteger: bool,
 ): void {
   const spare = scratch + <usize>m * codesBlock;
   const hasOneChunk = load<u32>(lists) == 1;
@@ -62,85 +63,49 @@ export function u8_adder_sparse_1x64(
         group += sumsStride;
       }
       inGroup++;
-      const from = hasOneChunk ? group : totals;
-      list = sumCodes(pixels, list, from, totals, block);
+      list = sumCodes(pixels, list, hasOneChunk ? group : totals, totals, block);
       const offset = <usize>channel << 2;
-      const at = <usize>channel * yStride + <usize>pixel;
-      storeCodes(
-        totals, count, load<f32>(shift + offset), load<f32>(scale + offset), load<f32>(bias + offset),
-        z ? z + at : 0, y + at, spare, low, high, yZero, zZero, zScale,
-      );
+      const at = <usize>channel * yStride + (<usize>pixel << shiftOfY);
+      const lack = load<f32>(shift + offset);
+      if (isInteger) {
+        storeIntegers(totals, count, lack, y + at);
+        continue;
+      }
+      const factor = load<f32>(scale + offset);
+      const term = load<f32>(bias + offset);
+      const residual = z ? z + at : 0;
+      if (shiftOfY) storeFloats(totals, count, lack, factor, term, residual, y + at, spare, low, high);
+      else storeCodes(totals, count, lack, factor, term, residual, y + at, spare, low, high, yZero, zZero, zScale);
     }
     pixel += block << 4;
     left -= block;
   }
+}
+
+export function u8_adder_sparse_1x64(
+  x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
+  m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32,
+  shift: usize, yZero: f32, zZero: f32, zScale: f32,
+): void {
+  sparseCodes(
+    x, lists, scale, bias, sums, z, y, scratch, m, perGroup, p, sumsStride, yStride, low, high, shift, yZero, zZero, zScale, 0, false,
+  );
 }
 
 export function u8_adder_sparse_f32_1x64(
   x: usize, lists: usize, scale: usize, bias: usize, sums: usize, z: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, low: f32, high: f32, shift: usize,
 ): void {
-  const spare = scratch + <usize>m * codesBlock;
-  const hasOneChunk = load<u32>(lists) == 1;
-  let left = (p + 15) >> 4;
-  for (let pixel = 0; pixel < p; ) {
-    const block = blockVectors(left, 4);
-    const count = min(block << 4, p - pixel);
-    const pixels = x + <usize>pixel;
-    const start = sums + (<usize>pixel << 2);
-    let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
-    let group = start;
-    let inGroup = 0;
-    for (let channel = 0; channel < m; channel++) {
-      const totals = scratch + <usize>channel * codesBlock;
-      if (inGroup == perGroup) {
-        inGroup = 0;
-        group += sumsStride;
-      }
-      inGroup++;
-      const from = hasOneChunk ? group : totals;
-      list = sumCodes(pixels, list, from, totals, block);
-      const offset = <usize>channel << 2;
-      const at = <usize>channel * yStride + (<usize>pixel << 2);
-      storeFloats(
-        totals, count, load<f32>(shift + offset), load<f32>(scale + offset), load<f32>(bias + offset),
-        z ? z + at : 0, y + at, spare, low, high,
-      );
-    }
-    pixel += block << 4;
-    left -= block;
-  }
+  sparseCodes(
+    x, lists, scale, bias, sums, z, y, scratch, m, perGroup, p, sumsStride, yStride, low, high, shift, 0, 0, 0, 2, false,
+  );
 }
 
 export function u8_adder_sparse_i32_1x64(
   x: usize, lists: usize, sums: usize, y: usize, scratch: usize,
   m: i32, perGroup: i32, p: i32, sumsStride: usize, yStride: usize, shift: usize,
 ): void {
-  const hasOneChunk = load<u32>(lists) == 1;
-  let left = (p + 15) >> 4;
-  for (let pixel = 0; pixel < p; ) {
-    const block = blockVectors(left, 4);
-    const count = min(block << 4, p - pixel);
-    const pixels = x + <usize>pixel;
-    const start = sums + (<usize>pixel << 2);
-    let list = sumFirstChunks(pixels, lists, start, scratch, m, perGroup, sumsStride, block);
-    let group = start;
-    let inGroup = 0;
-    for (let channel = 0; channel < m; channel++) {
-      const totals = scratch + <usize>channel * codesBlock;
-      if (inGroup == perGroup) {
-        inGroup = 0;
-        group += sumsStride;
-      }
-      inGroup++;
-      const from = hasOneChunk ? group : totals;
-      list = sumCodes(pixels, list, from, totals, block);
-      const to = y + <usize>channel * yStride + (<usize>pixel << 2);
-      storeIntegers(totals, count, load<f32>(shift + (<usize>channel << 2)), to);
-    }
-    pixel += block << 4;
-    left -= block;
-  }
+  sparseCodes(x, lists, 0, 0, sums, 0, y, scratch, m, perGroup, p, sumsStride, yStride, 0, 0, shift, 0, 0, 0, 2, true);
 }
 
 export function f32_adder_sparse_1x28(
