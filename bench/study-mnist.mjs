@@ -10,7 +10,7 @@ import { runsOf, schemes, summarise } from "./study-mnist-runs.mjs";
 
 const usage = `npm run study:mnist -- [options]
   --epochs N       epochs of every run (default: 50, as published)
-  --features N     epochs of the two LeNet++ for the picture of features (default: a fifth of --epochs; 0: no picture)
+  --features N     epochs of the two LeNet++ for the picture of features (default: 2; 0: no picture)
   --seeds LIST     seeds (default: 1,2)
   --schemes LIST   ${schemes.map(({ name }) => name).join(", ")} (default: all)
   --limit N        the first N images only
@@ -20,7 +20,7 @@ Ctrl-C at any time: the same command goes on from there.`;
 
 const options = {
   epochs: { type: "string", default: "50" },
-  features: { type: "string" },
+  features: { type: "string", default: "2" },
   seeds: { type: "string", default: "1,2" },
   schemes: { type: "string" },
   limit: { type: "string" },
@@ -51,7 +51,7 @@ function readOptions() {
   return {
     epochs,
     names,
-    features: given.features === undefined ? Math.ceil(epochs / 5) : count(given.features, "features", 0),
+    features: count(given.features, "features", 0),
     seeds: given.seeds.split(",").map((seed) => count(seed, "seeds", 0)),
     limit: given.limit === undefined ? undefined : count(given.limit, "limit"),
     threads: given.threads === undefined ? undefined : count(given.threads, "threads"),

@@ -6,6 +6,7 @@ import {
   filter,
   maxPool,
   norm,
+  normOfAdder,
   optionalNorm,
   prelu,
   relu,
@@ -49,13 +50,16 @@ const lenetPlusPlus = (head: readonly Step[]): Topology => ({
   steps: [...lenetPlusPlusTrunk, ...head],
 });
 
-/** Both fully connected layers add, as in the paper's picture: scores are distances from the two features to a centre for each class. */
-const distances: readonly Step[] = [
-  ...[filter("fc1", 2, { isLinear: true }), norm("bn_fc1")],
-  ...[filter("fc2", "classes", { isLinear: true }), norm("bn_fc2")],
+/**
+ * As in the paper's picture: fully connected layers add as well, and scores are distances from the two features to a centre for each class.
+ * In a CNN scores are products with the two features, without a norm, so that classes differ by angle.
+ */
+const plain: readonly Step[] = [
+  ...[filter("fc1", 2, { isLinear: true }), normOfAdder("bn_fc1")],
+  ...[filter("fc2", "classes", { isLinear: true }), normOfAdder("bn_fc2")],
 ];
 
-/** Both multiply. */
+/** The head of the center-loss paper, which multiplies. */
 const products: readonly Step[] = [
   ...[filter("fc1", 2, { isLinear: true, isOrdinary: true }), prelu("prelu_fc1")],
   filter("fc2", "classes", { isLinear: true, isOrdinary: true }),
@@ -63,7 +67,7 @@ const products: readonly Step[] = [
 
 /** Two features, and the classes. The first one is what a new network gets. */
 export const lenetPlusPlusVariants: readonly Topology[] = [
-  lenetPlusPlus(distances),
+  lenetPlusPlus(plain),
   lenetPlusPlus(products),
   { ...lenetPlusPlus(products), size: 32 },
   lenetPlusPlus([average, ...products]),

@@ -90,15 +90,18 @@ export function randomCheckpoint(
   }
   const draw = seededUniform(seed);
   const tensors = new Map<string, Tensor>();
+  let isBehindAdder = false;
   let seen: Statistics = { mean: new Float32Array(0), variance: new Float32Array(0) };
   const steps = scaleSteps(topology.steps, width);
   for (const slot of slotsOf({ ...topology, steps, classes: classes ?? topology.classes })) {
     if (slot.presence === "rare") continue;
+    if (slot.step.kind === "norm" && slot.step.isForAdders && !isBehindAdder) continue;
     if (slot.kind === "slope") tensors.set(`${slot.name}.weight`, fill([1], between(draw, 0.1, 0.4)));
     if (slot.kind === "norm") addNorm(tensors, slot, seen, draw);
     if (slot.step.kind !== "filter") continue;
     const own = slot.step.isOrdinary ? "conv" : kind;
     const weights = filterWeights(slot, own, draw);
+    isBehindAdder = own === "adder";
     seen = statisticsOf(weights, own);
     const isLinear = slot.step.isLinear;
     const dims = isLinear ? [slot.dims[0]!, elementCount(slot.dims.slice(1))] : slot.dims;

@@ -19,6 +19,8 @@ export interface NormStep {
   readonly name: string;
   /** Left out where the checkpoint has none under this name. */
   readonly isOptional: boolean;
+  /** Only there for sums of distances: a new network whose layer before it multiplies has none. */
+  readonly isForAdders?: boolean;
 }
 
 /** ReLU, or PReLU where the checkpoint has slopes under `slope`. */
@@ -74,6 +76,7 @@ export function filter(
 
 export const norm = (name: string): NormStep => ({ kind: "norm", name, isOptional: false });
 export const optionalNorm = (name: string): NormStep => ({ kind: "norm", name, isOptional: true });
+export const normOfAdder = (name: string): NormStep => ({ ...optionalNorm(name), isForAdders: true });
 export const relu: ActivationStep = { kind: "activation" };
 export const prelu = (slope: string): ActivationStep => ({ kind: "activation", slope });
 export const maxPool = (kernel: number, stride: number, pad = 0): MaxPoolStep => ({

@@ -45,6 +45,15 @@ describe("random checkpoints", () => {
     },
   );
 
+  it("of lenet-plus-plus have norms behind the two features and the scores only where these are distances", () => {
+    const norms = (kind: "adder" | "conv"): string[] =>
+      [...randomCheckpoint("lenet-plus-plus", { kind }).tensors.keys()].filter((key) =>
+        /^bn_fc\d\.weight$/.test(key),
+      );
+    expect(norms("adder")).toEqual(["bn_fc1.weight", "bn_fc2.weight"]);
+    expect(norms("conv")).toEqual([]);
+  });
+
   it("are the same for the same seed", () => {
     const [a, b, c] = [1, 1, 2].map((seed) => randomCheckpoint("lenet5-bn", { kind: "adder", seed }));
     expect(a).toEqual(b);
