@@ -34,14 +34,17 @@ const costRows = costs.map((cost) => [
 
 const titleOf = (wanted) => schemes.find(({ name }) => name === wanted).title;
 
+function verdictOf({ gap, noise, holds }) {
+  if (gap <= 0) return "NOT as published";
+  if (noise === null) return "as published, as far as one seed tells";
+  return holds ? "as published" : "as published, but within the noise";
+}
+
 function orderLines({ order }) {
-  return order.map(({ better, worse, gap, noise, holds }) => {
-    const verdict = holds
-      ? "as published"
-      : gap > 0
-        ? "as published, but within the noise"
-        : "NOT as published";
-    return `${titleOf(better)} over ${titleOf(worse)}: ${gap.toFixed(2)} points, noise of a run ${noise.toFixed(2)}: ${verdict}`;
+  return order.map((pair) => {
+    const { better, worse, gap, noise } = pair;
+    const told = `${gap.toFixed(2)} points${noise === null ? "" : `, noise of a run ${noise.toFixed(2)}`}`;
+    return `${titleOf(better)} over ${titleOf(worse)}: ${told}: ${verdictOf(pair)}`;
   });
 }
 

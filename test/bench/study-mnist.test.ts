@@ -32,6 +32,10 @@ interface Parts {
 }
 const parts = (await import(join(root, "bench", "study-mnist-runs.mjs"))) as Parts;
 
+const page = (await import(join(root, "bench", "study-mnist-page.mjs"))) as {
+  readonly studyMarkdown: (study: Study) => string;
+};
+
 const names = ["full-adaptive", "full-increased", "sign-adaptive", "sign-increased"];
 const given = { epochs: 50, features: 10, seeds: [1, 2], names, limit: undefined };
 
@@ -79,11 +83,15 @@ describe("the study on MNIST", () => {
       ...{ scheme, seed: 1, name: `${scheme}-1`, isDone: true },
       epochs: [{ epoch: 1, validation: { accuracy: 0.99 - index / 100 } }],
     }));
-    const { order } = parts.summarise(looked, { ...given, seeds: [1] });
+    const study = parts.summarise(looked, { ...given, seeds: [1] });
+    const { order } = study;
     expect(order.map(({ noise, holds }) => ({ noise, holds }))).toEqual(
       order.map(() => ({ noise: null, holds: false })),
     );
     expect(order).toHaveLength(3);
+    const table = page.studyMarkdown(study);
+    expect(table.match(/: 1\.00 points: as published, as far as one seed tells/g)).toHaveLength(3);
+    expect(table).not.toMatch(/null|NaN|undefined/);
   });
 
   it("refuses what it does not know", () => {
