@@ -1,7 +1,7 @@
 // THE op table: every op this project knows the meaning of.
 
 import { makeOpTable, type OpTable } from "../src/core/ops/define-op.ts";
-import { requiringInputs } from "../src/core/ops/facts.ts";
+import { takingInputs } from "../src/core/ops/facts.ts";
 import { standardOps } from "../src/core/ops/index.ts";
 import { AdderInteger2d } from "./adder-integer2d.ts";
 import { Adder2d } from "./adder2d.ts";
@@ -15,7 +15,7 @@ export { standardOps };
 
 export const ops: OpTable = makeOpTable([
   ...standardOps,
-  requiringInputs(Adder2d, 2),
-  requiringInputs(QLinearAdder2d, 6),
-  requiringInputs(AdderInteger2d, 3),
+  takingInputs(Adder2d, [2, 5]),
+  takingInputs(QLinearAdder2d, [6, 9]),
+  takingInputs(AdderInteger2d, 3),
 ]);

@@ -258,7 +258,7 @@ function applyFold(opType: string): NonNullable<OpDefinition["reference"]> {
   const op = foldTable[opType]!;
   const combine = applyBinary(op);
   return (node, inputs, context) => {
-    for (const index of node.inputs.keys()) requireInputs(node, index + 1, context.where);
+    requireInputs(node, node.inputs.length, context.where);
     let result = inputs[0]!;
     requireType(result.type, op.types, context.where);
     for (const next of inputs.slice(1)) result = combine(node, [result, next], context)[0]!;
@@ -315,7 +315,9 @@ export const binaryOps: readonly OpDefinition[] = [
   ...Object.entries(binaryTable).map(([opType, op]) =>
     standardOp(opType, op.first, 2, inferBinary(op), applyBinary(op)),
   ),
-  ...Object.keys(foldTable).map((opType) => standardOp(opType, 6, 1, inferFold, applyFold(opType))),
+  ...Object.keys(foldTable).map((opType) =>
+    standardOp(opType, 6, [1, Number.POSITIVE_INFINITY], inferFold, applyFold(opType)),
+  ),
   /** A to the power of B; the result has the type of A. */
   standardOp("Pow", 7, 2, inferPow, pow),
   /** Remainder with the sign of B, or of A with fmod = 1. */

@@ -18,13 +18,17 @@ export function hasInput(node: Node, index: number): boolean {
   return (node.inputs[index] ?? "") !== "";
 }
 
-/** Throws ADN_ONNX_MODEL when one of the first `count` inputs is not given. */
-export function requireInputs(node: Node, count: number, where: string): void {
-  for (let index = 0; index < count; index++) {
-    if (hasInput(node, index)) continue;
-    throw new AdderNetError("ADN_ONNX_MODEL", `input ${index} is missing`, {
+/** How many inputs an op takes: exactly so many, or from the first number to the second. */
+export type InputCount = number | readonly [number, number];
+
+/** Throws ADN_ONNX_MODEL when one of the first inputs is not given, or one more than the op takes is. */
+export function requireInputs(node: Node, count: InputCount, where: string): void {
+  const [least, most] = typeof count === "number" ? [count, count] : count;
+  for (let index = 0; index < Math.max(least, node.inputs.length); index++) {
+    if (hasInput(node, index) ? index < most : index >= least) continue;
+    throw new AdderNetError("ADN_ONNX_MODEL", `input ${index} is ${index < least ? "missing" : "unknown"}`, {
       where,
-      expected: `${count} input${count === 1 ? "" : "s"}`,
+      expected: `${least === most ? "" : `${least} to `}${most} input${most === 1 ? "" : "s"}`,
       found: `${node.inputs.filter((name) => name !== "").length}`,
     });
   }
@@ -132,12 +136,12 @@ export function shapesFor(
   });
 }
 
-/** The op, its first `required` inputs checked before `infer` and `reference` run: what they rely on is then there. */
-export function requiringInputs(op: OpDefinition, required: number): OpDefinition {
+/** The op, its inputs counted before `infer` and `reference` run: what they rely on is then there, and nothing else. */
+export function takingInputs(op: OpDefinition, count: InputCount): OpDefinition {
   const checked =
     <Given, Answer>(act: (node: Node, given: Given, context: OpContext) => Answer) =>
     (node: Node, given: Given, context: OpContext): Answer => {
-      requireInputs(node, required, context.where);
+      requireInputs(node, count, context.where);
       return act(node, given, context);
     };
   return {
@@ -147,14 +151,14 @@ export function requiringInputs(op: OpDefinition, required: number): OpDefinitio
   };
 }
 
-/** An op whose first `required` inputs must be given. */
+/** An op of ONNX's own domain. */
 export function standardOp(
   opType: string,
   first: number,
-  required: number,
+  inputs: InputCount,
   infer: Infer,
   reference?: NonNullable<OpDefinition["reference"]>,
 ): OpDefinition {
   const op = { domain: "", opType, first, infer };
-  return requiringInputs(reference === undefined ? op : { ...op, reference }, required);
+  return takingInputs(reference === undefined ? op : { ...op, reference }, inputs);
 }

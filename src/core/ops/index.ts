@@ -5,7 +5,7 @@ import { castOps } from "./cast.ts";
 import { constantOps } from "./constants.ts";
 import { convOps } from "./conv.ts";
 import type { OpDefinition } from "./define-op.ts";
-import { requiringInputs } from "./facts.ts";
+import { type InputCount, takingInputs } from "./facts.ts";
 import { gatherOps } from "./gather.ts";
 import { gemmOps } from "./gemm.ts";
 import { movementOps } from "./movement.ts";
@@ -22,26 +22,23 @@ import { softmaxOps } from "./softmax.ts";
 import { triluOps } from "./trilu.ts";
 import { unaryOps } from "./unary.ts";
 
-/** Operands that a layer cannot do without, by op. */
-const operands: Readonly<Record<string, number>> = {
-  Conv: 2,
-  ConvTranspose: 2,
-  Gemm: 2,
+/** What layers take beside their data. */
+const operands: Readonly<Record<string, InputCount>> = {
+  Conv: [2, 3],
+  ConvTranspose: [2, 3],
+  Gemm: [2, 3],
   MatMul: 2,
-  LayerNormalization: 2,
+  LayerNormalization: [2, 3],
   InstanceNormalization: 3,
   BatchNormalization: 5,
 };
 
-/** Layers and folds: each takes at least its data. */
-const layerOps = [
-  ...convOps,
-  ...gemmOps,
-  ...normalizationOps,
-  ...poolingOps,
-  ...softmaxOps,
-  ...reductionOps,
-].map((op) => requiringInputs(op, operands[op.opType] ?? 1));
+const layerOps = [...convOps, ...gemmOps, ...normalizationOps, ...poolingOps, ...softmaxOps].map((op) =>
+  takingInputs(op, operands[op.opType] ?? 1),
+);
+
+/** Axes are an input of sums and extrema, and an attribute of where these lie. */
+const foldOps = reductionOps.map((op) => takingInputs(op, op.opType.startsWith("Arg") ? 1 : [1, 2]));
 
 export const standardOps: readonly OpDefinition[] = [
   ...constantOps,
@@ -57,5 +54,6 @@ export const standardOps: readonly OpDefinition[] = [
   ...quantizationOps,
   ...triluOps,
   ...layerOps,
+  ...foldOps,
   ...resizeOps,
 ];

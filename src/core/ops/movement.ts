@@ -154,7 +154,7 @@ function unknownElements(fact: ValueFact | undefined): Dim[] | undefined {
 }
 
 function concat(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
-  for (const index of node.inputs.keys()) requireInputs(node, index + 1, context.where);
+  requireInputs(node, node.inputs.length, context.where);
   const dims = shapesFor(inferConcat, node, inputs, context)[0]!;
   const axis = concatAxis(node, dims.length, context.where);
   const toSteps = stridesOf(dims);
@@ -304,9 +304,9 @@ export const movementOps: readonly OpDefinition[] = [
   /** X repeated along every axis. */
   standardOp("Tile", 6, 2, inferTile, tile),
   /** Inputs one after the other along an axis. */
-  standardOp("Concat", 4, 1, inferConcat, concat),
+  standardOp("Concat", 4, [1, Number.POSITIVE_INFINITY], inferConcat, concat),
   /** X cut along an axis; lengths by attribute (opset < 13), input, or equal parts. */
-  standardOp("Split", 2, 1, inferSplit, split),
+  standardOp("Split", 2, [1, 2], inferSplit, split),
   /** Channels to blocks of pixels, in DCR or CRD order. */
   standardOp("DepthToSpace", 1, 1, inferDepthToSpace, depthToSpace),
   /** Blocks of pixels to channels. */

@@ -147,5 +147,5 @@ function pad(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
 
 export const padOps: readonly OpDefinition[] = [
   /** X with elements added or (negative) taken away at the ends of its axes. */
-  standardOp("Pad", 2, 1, inferPad, pad),
+  standardOp("Pad", 2, [1, 4], inferPad, pad),
 ];

@@ -140,7 +140,7 @@ function dequantize(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
 
 export const quantizationOps: readonly OpDefinition[] = [
   /** saturate(round(X / scale) + zero_point), half to even; scale and zero_point are scalars or run along `axis`. */
-  standardOp("QuantizeLinear", 10, 2, inferQuantize, quantize),
+  standardOp("QuantizeLinear", 10, [2, 3], inferQuantize, quantize),
   /** (X - zero_point) * scale. */
-  standardOp("DequantizeLinear", 10, 2, inferDequantize, dequantize),
+  standardOp("DequantizeLinear", 10, [2, 3], inferDequantize, dequantize),
 ];

@@ -75,7 +75,7 @@ function dropout(node: Node, inputs: Inputs, { opset, where }: OpContext): Tenso
 
 export const regulationOps: readonly OpDefinition[] = [
   /** min(max(X, min), max), each bound optional; NaN stays NaN. */
-  standardOp("Clip", 6, 1, inferClip, clip),
+  standardOp("Clip", 6, [1, 3], inferClip, clip),
   /** X, and a mask of ones. */
-  standardOp("Dropout", 7, 1, inferDropout, dropout),
+  standardOp("Dropout", 7, [1, 3], inferDropout, dropout),
 ];

@@ -62,7 +62,7 @@ function inferBy(targetOf: typeof resizeTarget): OpDefinition["infer"] {
 
 export const resizeOps: readonly OpDefinition[] = [
   /** X sampled at another size: floor(length · scale), or the given sizes. */
-  standardOp("Resize", 10, 1, inferBy(resizeTarget)),
+  standardOp("Resize", 10, [1, 4], inferBy(resizeTarget)),
   /** X sampled at floor(length · scale). Opset 10 has Resize in its place. */
-  { ...standardOp("Upsample", 7, 1, inferBy(upsampleTarget)), last: 9 },
+  { ...standardOp("Upsample", 7, [1, 2], inferBy(upsampleTarget)), last: 9 },
 ];

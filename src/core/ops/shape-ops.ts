@@ -200,7 +200,7 @@ export const shapeOps: readonly OpDefinition[] = [
   /** X as a matrix: axes before `axis`, axes from `axis` on. */
   standardOp("Flatten", 1, 1, inferFlatten, reshapedBy(inferFlatten)),
   /** X without the given axes of length 1, or without all of them. */
-  standardOp("Squeeze", 1, 1, inferSqueeze, reshapedBy(inferSqueeze)),
+  standardOp("Squeeze", 1, [1, 2], inferSqueeze, reshapedBy(inferSqueeze)),
   /** X with new axes of length 1, counted in the result. */
-  standardOp("Unsqueeze", 1, 1, inferUnsqueeze, reshapedBy(inferUnsqueeze)),
+  standardOp("Unsqueeze", 1, [1, 2], inferUnsqueeze, reshapedBy(inferUnsqueeze)),
 ];

@@ -121,5 +121,5 @@ function slice(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
 
 export const sliceOps: readonly OpDefinition[] = [
   /** X[start:end:step] along the given axes, with NumPy's bounds. */
-  standardOp("Slice", 1, 1, inferSlice, slice),
+  standardOp("Slice", 1, [1, 5], inferSlice, slice),
 ];

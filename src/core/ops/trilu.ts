@@ -33,5 +33,5 @@ function trilu(node: Node, inputs: Inputs, { where }: OpContext): Tensor[] {
 
 export const triluOps: readonly OpDefinition[] = [
   /** The elements on and above (upper = 1) or below diagonal k; 0 elsewhere. */
-  standardOp("Trilu", 14, 1, inferTrilu, trilu),
+  standardOp("Trilu", 14, [1, 2], inferTrilu, trilu),
 ];
