@@ -3,7 +3,7 @@
 import type { DataType } from "../src/core/dtype.ts";
 import type { Tensor } from "../src/core/tensor.ts";
 import type { Plan } from "./plan.ts";
-import type { LinkedCall, LinkedPart, LinkedPhase, LinkedTask } from "./threads/place.ts";
+import type { LinkedPart, LinkedPhase, LinkedTask } from "./threads/place.ts";
 import type { PublishedProgram, Team } from "./threads/team.ts";
 
 /** A plan whose addresses are absolute, for one place of the arena. */
@@ -46,16 +46,8 @@ export interface Run {
   readonly team: Team | undefined;
 }
 
-function move({ args, from, strides, moving }: LinkedCall, image: number): void {
-  for (const at of moving) args[at] = from[at]! + image * strides[at]!;
-}
-
 function doPart({ calls, step }: LinkedPart, image: number, watch: Watch | undefined): void {
-  for (const call of calls) {
-    if (call.moving.length > 0) move(call, image);
-    const { kernel, args } = call;
-    kernel(...args);
-  }
+  for (const call of calls) call(image);
   watch?.(step);
 }
 
