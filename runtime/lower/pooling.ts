@@ -6,9 +6,9 @@ import type { Node } from "../../src/core/ir/model.ts";
 import { bindWindow, readWindow } from "../../src/core/ops/spatial-window.ts";
 import { elementCount } from "../../src/core/tensor.ts";
 import { bandsOf, tapTable } from "../bands.ts";
-import type { BoundNode } from "../bind.ts";
+import type { BoundNode, BoundValue } from "../bind.ts";
 import { type Argument, elementBytes, type PlanBuilder, shifted } from "../builder.ts";
-import { planeOf, tapCounts } from "../geometry.ts";
+import { type Plane, planeOf, tapCounts } from "../geometry.ts";
 import type { Facts, Lowering } from "../lowering.ts";
 
 function poolOf({ node, where, inputs }: BoundNode) {
@@ -20,19 +20,37 @@ function poolOf({ node, where, inputs }: BoundNode) {
     where,
     isCeilMode,
   );
-  const plane = planeOf(window);
-  return { window, plane, pixels: plane.outHeight * plane.outWidth };
+  return { window, plane: planeOf(window) };
+}
+
+/** What is pooled: maps of the batch's images. */
+interface Pooled {
+  readonly x: BoundValue;
+  readonly plane: Plane;
+}
+
+/** Maps below each other as one, where windows lie side by side in them and fill them: few large parts are laid out faster than many. */
+function joinMaps({ x, plane }: Pooled): Pooled {
+  const { kernel, strides, dilations, top, height, outHeight } = plane;
+  const isFilled = top === 0 && kernel[0] === strides[0] && outHeight * strides[0] === height;
+  if (!isFilled || dilations[0] !== 1) return { x, plane };
+  const [batch, channels] = [x.dims[0]!, x.dims[1]!];
+  return {
+    x: { ...x, dims: [batch, 1, channels * height, plane.width] },
+    plane: { ...plane, height: channels * height, outHeight: channels * outHeight },
+  };
 }
 
 /** Calls `emit` with the arguments all pools share for each band. */
 function forEachPool(
   bound: BoundNode,
+  { x, plane }: Pooled,
   padding: number,
   build: PlanBuilder,
   emit: (args: Record<ParamOf<"f32_max_pool_1x4">, Argument>, firstPixel: number) => void,
 ): void {
-  const [x, y] = [bound.inputs[0]!, bound.outputs[0]!];
-  const { plane, pixels } = poolOf(bound);
+  const y = bound.outputs[0]!;
+  const pixels = plane.outHeight * plane.outWidth;
   const [channels, bytes] = [x.dims[1]!, elementBytes(x.type)];
   const bands = bandsOf(x, plane, padding, build);
   const to = build.output(y);
@@ -52,16 +70,19 @@ function forEachPool(
 function lowerMaxPool(bound: BoundNode, build: PlanBuilder): void {
   const isCodes = bound.inputs[0]!.type === "uint8";
   const kernel = isCodes ? "u8_max_pool_1x16" : "f32_max_pool_1x4";
-  forEachPool(bound, isCodes ? 0 : Number.NEGATIVE_INFINITY, build, (args) => build.call(kernel, args));
+  const pooled = joinMaps({ x: bound.inputs[0]!, plane: poolOf(bound).plane });
+  forEachPool(bound, pooled, isCodes ? 0 : Number.NEGATIVE_INFINITY, build, (args) =>
+    build.call(kernel, args),
+  );
 }
 
 function lowerAveragePool(bound: BoundNode, build: PlanBuilder): void {
-  const { window } = poolOf(bound);
+  const { window, plane } = poolOf(bound);
   const includePad = (getInt(bound.node, "count_include_pad") ?? 0) !== 0;
   const divisors = build.table(`divisors ${includePad} ${Object.values(window).join(";")}`, () =>
     tapCounts(window, includePad),
   );
-  forEachPool(bound, 0, build, (args, firstPixel) =>
+  forEachPool(bound, { x: bound.inputs[0]!, plane }, 0, build, (args, firstPixel) =>
     build.call("f32_average_pool_1x4", { ...args, divisors: divisors + firstPixel * 4 }),
   );
 }
