@@ -56,8 +56,9 @@ function operandShapes(
   inputs: readonly (ValueFact | undefined)[],
   where: string,
 ): { x: readonly Dim[]; w: readonly Dim[] } | undefined {
-  const [x, w] = inputs;
+  const [x, w, b] = inputs;
   requireSameType(["X", x], ["W", w], where);
+  requireSameType(["X", x], ["B", b], where);
   const known = shapeOfRank(x, "X", 3, Number.POSITIVE_INFINITY, where) ?? w?.shape;
   if (known === undefined) return undefined;
   const unknown = known.map(() => null);

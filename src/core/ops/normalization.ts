@@ -12,6 +12,7 @@ import {
   numbersOf,
   requireDim,
   requireFloatType,
+  requireSameType,
   requireTensor,
   shapeOfRank,
   tensorFrom,
@@ -24,7 +25,7 @@ function factsOf(inputs: Inputs): (ValueFact | undefined)[] {
   return inputs.map((tensor) => tensor && factOf(tensor));
 }
 
-/** Throws ADN_SHAPE unless each of `names`, the inputs after X, is a vector with one element per channel. */
+/** Throws ADN_TYPE or ADN_SHAPE unless each of `names`, the inputs after X, is a vector of floats, one per channel. */
 function requirePerChannel(
   inputs: readonly (ValueFact | undefined)[],
   names: readonly string[],
@@ -32,7 +33,9 @@ function requirePerChannel(
   where: string,
 ): void {
   names.forEach((name, index) => {
-    requireDim(shapeOfRank(inputs[index + 1], name, 1, 1, where)?.[0], channels, name, where);
+    const fact = inputs[index + 1];
+    if (fact !== undefined) requireFloatType(fact.elemType, name, where);
+    requireDim(shapeOfRank(fact, name, 1, 1, where)?.[0], channels, name, where);
   });
 }
 
@@ -164,9 +167,11 @@ function inferLayerNormalization(
   inputs: readonly (ValueFact | undefined)[],
   { where }: OpContext,
 ): (ValueFact | undefined)[] {
-  const x = inputs[0];
+  const [x, scale, b] = inputs;
   if (x === undefined) return [undefined];
   requireFloatType(x.elemType, "X", where);
+  requireSameType(["X", x], ["Scale", scale], where);
+  requireSameType(["X", x], ["B", b], where);
   const shape = shapeOfRank(x, "X", 1, anyRank, where);
   if (shape === undefined)
     return [{ elemType: x.elemType }, { elemType: "float32" }, { elemType: "float32" }];
