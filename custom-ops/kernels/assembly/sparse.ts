@@ -128,7 +128,7 @@ export function f32_adder_sparse_1x28(
         if (chunk < chunks) continue;
         const offset = <usize>channel << 2;
         const at = <usize>channel * yStride + pixelBytes;
-          storeFloatsInline(
+        storeFloatsInline(
           totals, count, 0, load<f32>(scale + offset), load<f32>(bias + offset),
           z ? z + at : 0, y + at, spare, low, high,
         );
