@@ -14,7 +14,15 @@ import {
 } from "../tensor.ts";
 import { typeAttribute } from "./cast.ts";
 import type { Inferred, Inputs, OpContext, OpDefinition, ValueFact } from "./define-op.ts";
-import { elementsOf, factOf, longestElements, shapesFor, standardOp, withElements } from "./facts.ts";
+import {
+  elementsOf,
+  factOf,
+  longestElements,
+  shapesFor,
+  standardOp,
+  unknownElements,
+  withElements,
+} from "./facts.ts";
 import { numericTypes, requireSameType, shapeOfRank } from "./operands.ts";
 import { allocateLike } from "./strided.ts";
 
@@ -63,9 +71,8 @@ function fillValue(node: Node, where: string): Tensor {
 
 function inferConstantOfShape(node: Node, [shape]: Facts, { where }: OpContext): Inferred {
   const value = fillValue(node, where);
-  const rank = shapeOfRank(shape, "the input", 1, 1, where)?.[0];
-  const unknown = typeof rank === "number" ? new Array<Dim>(rank).fill(null) : undefined;
-  const dims = elementsOf(shape) ?? unknown;
+  shapeOfRank(shape, "the input", 1, 1, where);
+  const dims = elementsOf(shape) ?? unknownElements(shape);
   if (dims === undefined) return [{ elemType: value.type }];
   if (dims.some((dim) => typeof dim === "number" && dim < 0)) {
     throw new AdderNetError("ADN_SHAPE", "a negative length", { where, found: `[${dims.join(", ")}]` });

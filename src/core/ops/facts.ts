@@ -47,6 +47,15 @@ export function elementsOf(fact: ValueFact | undefined): readonly Dim[] | undefi
   return constant && elementCount(constant.dims) <= longestElements ? toNumbers(constant) : undefined;
 }
 
+/** More axes than any tensor has. */
+const mostAxes = 64;
+
+/** As many unknown lengths as a vector of lengths has elements. */
+export function unknownElements(fact: ValueFact | undefined): Dim[] | undefined {
+  const length = fact?.shape?.length === 1 ? fact.shape[0] : undefined;
+  return typeof length === "number" && length <= mostAxes ? new Array<Dim>(length).fill(null) : undefined;
+}
+
 function requireIntegers(values: number[], { elemType }: ValueFact): number[] {
   const odd = values.find((value) => !Number.isInteger(value));
   if (odd === undefined) return values;

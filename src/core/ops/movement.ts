@@ -13,6 +13,7 @@ import {
   requireInputs,
   shapesFor,
   standardOp,
+  unknownElements,
   withElements,
 } from "./facts.ts";
 import { axisFromFront, requireSameType, shapeOfRank } from "./operands.ts";
@@ -55,9 +56,7 @@ function transpose(node: Node, [data]: Inputs, { where }: OpContext): Tensor[] {
 
 function inferExpand(_node: Node, [data, shape]: Facts, { where }: OpContext): Inferred {
   if (data === undefined) return [undefined];
-  const rank = shape?.shape?.[0];
-  const target =
-    elementsOf(shape) ?? (typeof rank === "number" ? new Array<Dim>(rank).fill(null) : undefined);
+  const target = elementsOf(shape) ?? unknownElements(shape);
   if (target?.some((dim) => typeof dim === "number" && dim < 0)) {
     throw new AdderNetError("ADN_SHAPE", "a negative length", { where, found: `[${target.join(", ")}]` });
   }
@@ -148,11 +147,6 @@ function inferConcat(node: Node, facts: Facts, { where }: OpContext): Inferred {
   return [withElements({ elemType: first.elemType, shape }, elements)];
 }
 
-function unknownElements(fact: ValueFact | undefined): Dim[] | undefined {
-  const length = fact?.shape?.length === 1 ? fact.shape[0] : undefined;
-  return typeof length === "number" && length <= 64 ? new Array<Dim>(length).fill(null) : undefined;
-}
-
 function concat(node: Node, inputs: Inputs, context: OpContext): Tensor[] {
   requireInputs(node, node.inputs.length, context.where);
   const dims = shapesFor(inferConcat, node, inputs, context)[0]!;
@@ -185,7 +179,7 @@ function splitLengths(node: Node, facts: Facts, length: Dim, { opset, where }: O
       found: `${length}`,
     });
   }
-  const parts = asked ?? equalParts(length, getInt(node, "num_outputs") ?? count);
+  const parts = asked ?? equalParts(length, getInt(node, "num_outputs") ?? count, count);
   const isShort = typeof length === "number" && asked !== undefined && sumOf(asked) !== length;
   if (parts.length >= count && !isShort && parts.every((part) => part === null || part >= 0)) return parts;
   throw new AdderNetError("ADN_SHAPE", "the parts do not make up the axis", {
@@ -195,10 +189,12 @@ function splitLengths(node: Node, facts: Facts, length: Dim, { opset, where }: O
   });
 }
 
-function equalParts(length: Dim, count: number): (number | null)[] {
-  if (typeof length !== "number") return new Array<null>(count).fill(null);
-  const part = Math.ceil(length / count);
-  return Array.from({ length: count }, (_, index) => Math.min(part, length - index * part));
+/** The first `wanted` of `count` parts. */
+function equalParts(length: Dim, count: number, wanted: number): (number | null)[] {
+  const part = typeof length === "number" ? Math.ceil(length / count) : null;
+  return Array.from({ length: Math.min(count, wanted) }, (_, index) =>
+    part === null ? null : Math.min(part, (length as number) - index * part),
+  );
 }
 
 function inferSplit(node: Node, facts: Facts, context: OpContext): Inferred {

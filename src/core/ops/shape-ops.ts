@@ -13,6 +13,7 @@ import {
   productOf,
   shapesFor,
   standardOp,
+  unknownElements,
   withElements,
 } from "./facts.ts";
 import { reshaped } from "./strided.ts";
@@ -115,9 +116,10 @@ function inferReshape(node: Node, [data, target]: Facts, { where }: OpContext): 
   if (data === undefined) return [undefined];
   const asked = elementsOf(target);
   if (asked === undefined) {
-    const rank = target?.shape?.[0];
-    if (typeof rank !== "number") return [{ elemType: data.elemType }];
-    return [{ elemType: data.elemType, shape: new Array<Dim>(rank).fill(null) }];
+    const unknown = unknownElements(target);
+    return [
+      unknown === undefined ? { elemType: data.elemType } : { elemType: data.elemType, shape: unknown },
+    ];
   }
   const dims = reshapeDims(data.shape, asked, getInt(node, "allowzero") === 1, where);
   return [withElements({ elemType: data.elemType, shape: dims }, elementsOf(data))];
