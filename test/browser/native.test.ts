@@ -53,6 +53,7 @@ async function runIn(run: NativeRun, isolated: boolean, flags: readonly string[]
   try {
     const { page, faults } = await openPage(browser, origin);
     const results = (await page.evaluate(`runNative(${JSON.stringify(run)})`)) as NativeResult[];
+    expect(results).toHaveLength(run.ways.length * (run.only ?? cases).length);
     return { results, warnings: faults };
   } finally {
     await browser.close();
@@ -97,7 +98,7 @@ describe.skipIf(!hasChromium)(`custom ops in Chromium${skipReason}`, () => {
     expectAll(opened, inEveryWay);
   });
 
-  const few = ["every fused form and window", "layers of codes"];
+  const few = ["every fused form and window, 2 images", "layers of codes, 2 images"];
   it.each(builds.filter(({ always }) => always || process.env.EVERY_BUILD))(
     "agree in $build beside $inner",
     async ({ build, inner }) => {
