@@ -5,9 +5,7 @@ import { kernelNames, kernelTable } from "../../custom-ops/kernels/table.ts";
 import type { Call } from "../builder.ts";
 import type { Plan } from "../plan.ts";
 import type { Arrangement, Part, Phase } from "./arrange.ts";
-
-/** A kernel with its arguments, for one image. */
-export type LinkedCall = (image: number) => void;
+import { type LinkedCall, linkKernel } from "./linked-call.ts";
 
 export interface LinkedPart {
   readonly calls: readonly LinkedCall[];
@@ -106,22 +104,6 @@ function resolveWithCopies(plan: Plan, base: number, block: number, { offsets }:
         addresses[index] = block + offsets.get(argument.buffer)! + argument.bytes;
     }
     return addresses;
-  };
-}
-
-/** `strides`: bytes by which arguments move from image to image. */
-function linkKernel(
-  kernel: (...args: number[]) => void,
-  from: readonly number[],
-  strides: readonly number[],
-): LinkedCall {
-  const moving = [...strides.keys()].filter((at) => strides[at] !== 0);
-  // Bound arguments are passed on faster than a list is spread.
-  if (moving.length === 0) return kernel.bind(undefined, ...from);
-  const args = [...from];
-  return (image) => {
-    for (const at of moving) args[at] = from[at]! + image * strides[at]!;
-    kernel(...args);
   };
 }
 

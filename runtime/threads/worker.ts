@@ -1,18 +1,13 @@
-// What a worker runs. It travels as text inside the JavaScript (scripts/build-kernels.mjs) and imports nothing at run time.
+// What a worker runs. It travels as text inside the JavaScript (scripts/build-worker.mjs) and imports nothing at run time.
 
 import { controlWords, type WorkerStart } from "./control.ts";
+import { type LinkedCall, linkKernel } from "./linked-call.ts";
 
-interface Call {
-  readonly kernel: (...args: number[]) => void;
-  readonly args: number[];
-  readonly from: readonly number[];
-  readonly strides: readonly number[];
-  readonly moving: readonly number[];
-}
+type Kernel = (...args: number[]) => void;
 interface Task {
   readonly first: number;
   readonly end: number;
-  readonly calls: readonly Call[];
+  readonly calls: readonly LinkedCall[];
 }
 type Phase = readonly Task[];
 
@@ -21,18 +16,16 @@ const keptPrograms = 16;
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
 /** The kernels' phases out of the numbers that `encodePrograms` wrote. */
-function parseProgram(numbers: Float64Array, kernels: readonly Call["kernel"][]): Phase[] {
+function parseProgram(numbers: Float64Array, kernels: readonly Kernel[]): Phase[] {
   let at = 0;
   const next = (): number => numbers[at++]!;
   const list = <T>(read: () => T): T[] => Array.from({ length: next() }, read);
-  function readCall(): Call {
+  function readCall(): LinkedCall {
     const kernel = kernels[next()]!;
     const from = Array.from({ length: kernel.length }, next);
-    const strides = list(next);
-    const moving = [...strides.keys()].filter((at) => strides[at] !== 0);
-    return { kernel, args: [...from], from, strides, moving };
+    return linkKernel(kernel, from, list(next));
   }
-  let calls: Call[] = [];
+  let calls: LinkedCall[] = [];
   function readTask(): Task {
     const [first, end] = [next(), next()];
     const own = list(readCall);
@@ -45,7 +38,7 @@ function parseProgram(numbers: Float64Array, kernels: readonly Call["kernel"][])
 }
 
 /** Waits for runs and does tasks of them, for ever. */
-function serve(start: WorkerStart, kernels: readonly Call["kernel"][]): never {
+function serve(start: WorkerStart, kernels: readonly Kernel[]): never {
   const { memory, control, thread, threads, spinMilliseconds } = start;
   const words = new Int32Array(memory.buffer, control, programs + 2 * threads);
   const known = new Map<number, Phase[]>();
@@ -83,19 +76,9 @@ function serve(start: WorkerStart, kernels: readonly Call["kernel"][]): never {
     known.set(number, phases);
     return phases;
   }
-  function move({ args, from, strides, moving }: Call, image: number): void {
-    for (const at of moving) args[at] = from[at]! + image * strides[at]!;
-  }
-  function doImage(calls: readonly Call[], image: number): void {
-    for (const call of calls) {
-      if (call.moving.length > 0) move(call, image);
-      const { kernel, args } = call;
-      kernel(...args);
-    }
-  }
   function doTask({ first, end, calls }: Task, last: number): void {
     try {
-      for (let image = first; image < end; image++) doImage(calls, image);
+      for (let image = first; image < end; image++) for (const call of calls) call(image);
     } catch {
       Atomics.add(words, failures, 1);
     }
@@ -130,7 +113,7 @@ async function begin(start: WorkerStart, tell: (message: string) => void): Promi
   const { module, memory, kernels } = start;
   try {
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-    const functions = kernels.map((name) => exports[name] as Call["kernel"]);
+    const functions = kernels.map((name) => exports[name] as Kernel);
     tell("ready");
     serve(start, functions);
   } catch (error) {
